@@ -1,0 +1,21 @@
+# folio_library(NAME SOURCES…): a library room; folio_flags(TARGET): what every target of ours is compiled with.
+function(folio_flags target)
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ON)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual
+    $<$<BOOL:${FOLIO_WERROR}>:-Werror>
+    $<$<BOOL:${FOLIO_NATIVE}>:-march=native>
+    $<$<AND:$<BOOL:${FOLIO_NATIVE}>,$<CONFIG:Release>>:-mprefer-vector-width=512>
+    $<$<BOOL:${FOLIO_SANITIZE}>:-fsanitize=${FOLIO_SANITIZE};-fno-sanitize-recover=all;-fno-omit-frame-pointer>)
+  target_link_options(${target} PRIVATE $<$<BOOL:${FOLIO_SANITIZE}>:-fsanitize=${FOLIO_SANITIZE}>)
+endfunction()
+
+function(folio_library name)
+  add_library(folio_${name} ${ARGN})
+  add_library(folio::${name} ALIAS folio_${name})
+  set_target_properties(folio_${name} PROPERTIES EXPORT_NAME ${name})
+  folio_flags(folio_${name})
+  target_include_directories(folio_${name} PUBLIC
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
+    $<INSTALL_INTERFACE:include> $<INSTALL_INTERFACE:include/folio>)
+endfunction()
