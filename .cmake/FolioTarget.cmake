@@ -2,8 +2,10 @@
 function(folio_flags target)
   target_compile_features(${target} PUBLIC cxx_std_20)
   set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ON)
-  target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wnon-virtual-dtor -Woverloaded-virtual
     $<$<BOOL:${FOLIO_WERROR}>:-Werror>
+    # g++ 12 reports its own AVX-512 intrinsics (GCC bug 105593).
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>
     $<$<BOOL:${FOLIO_NATIVE}>:-march=native>
     $<$<AND:$<BOOL:${FOLIO_NATIVE}>,$<CONFIG:Release>>:-mprefer-vector-width=512>
     $<$<BOOL:${FOLIO_SANITIZE}>:-fsanitize=${FOLIO_SANITIZE};-fno-sanitize-recover=all;-fno-omit-frame-pointer>)

@@ -1,0 +1,8 @@
+#pragma once
+// All of autograd: tensors, the tape, ops and the gradient checker.
+#include "autograd/gradcheck.hpp"
+#include "autograd/ops.hpp"
+#include "autograd/random.hpp"
+#include "autograd/tape.hpp"
+#include "autograd/tensor.hpp"
+#include "autograd/threads.hpp"

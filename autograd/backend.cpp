@@ -1,0 +1,55 @@
+#include "autograd/backend.hpp"
+
+#include <array>
+#include <cstring>
+#include <string>
+
+#include "autograd/threads.hpp"
+
+#include <omp.h>
+
+namespace folio {
+
+std::byte* cpu_allocate(std::size_t bytes);
+void cpu_deallocate(std::byte* data, std::size_t bytes);
+
+namespace {
+
+void copy_bytes(std::byte* to, const std::byte* from, std::size_t bytes) { std::memcpy(to, from, bytes); }
+
+constexpr Backend cpu_backend = {cpu_allocate, cpu_deallocate, copy_bytes, copy_bytes,
+                                 {
+#define KERNEL(name, layout, parameters) &cpu::name,
+#include "autograd/kernels.def"
+#undef KERNEL
+                                 }};
+
+constinit std::array<const Backend*, device_count> enabled = {&cpu_backend, nullptr, nullptr};
+
+}  // namespace
+
+const Backend& backend(Device device) {
+  const Backend* found = enabled[static_cast<std::size_t>(device)];
+  require(found != nullptr, [&] {
+    const bool real = device == Device::cuda;
+    return std::string("device ") + name_of(device) + " is not in this program: link the CMake target folio::" +
+           (real ? "cuda" : "cuda_emulated") + " and enable its backend";
+  });
+  return *found;
+}
+
+void enable_backend(Device device, const Backend& backend) { enabled[static_cast<std::size_t>(device)] = &backend; }
+
+const Kernels& kernels_of(Device device) { return backend(device).kernels; }
+
+void set_num_threads(int threads) {
+  require(threads >= 1, [] { return std::string("set_num_threads: needs at least one thread"); });
+  omp_set_num_threads(threads);
+}
+int num_threads() { return omp_get_max_threads(); }
+
+namespace detail {
+Tensor packed(const Tensor& x) { return x.is_contiguous() ? x : x.clone(); }
+}  // namespace detail
+
+}  // namespace folio

@@ -1,0 +1,24 @@
+#pragma once
+#include <cstddef>
+
+#include "autograd/kernels.hpp"
+#include "autograd/storage.hpp"
+
+namespace folio {
+
+/// All that a device is to the rest of Folio: memory, copies to and from the host, and one table of kernels.
+struct Backend {
+  std::byte* (*allocate)(std::size_t bytes);
+  void (*deallocate)(std::byte* data, std::size_t bytes);
+  void (*copy_from_host)(std::byte* device, const std::byte* host, std::size_t bytes);
+  void (*copy_to_host)(std::byte* host, const std::byte* device, std::size_t bytes);
+  Kernels kernels;
+};
+
+/// The backend of a device, or an Error that names the CMake target to link.
+const Backend& backend(Device device);
+
+/// Called by programs that link another backend; the CPU is always there.
+void enable_backend(Device device, const Backend& backend);
+
+}  // namespace folio

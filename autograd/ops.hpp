@@ -1,0 +1,129 @@
+#pragma once
+// Every differentiable op of the library, declared with its formula. Shapes are written as tuples; "…" stands for any
+// leading dimensions. All ops take any layout, both float types and zero-size dimensions, and name themselves and the
+// shapes in their errors.
+#include <cstdint>
+#include <optional>
+#include <utility>
+
+#include "autograd/kernel_types.hpp"
+#include "autograd/random.hpp"
+#include "autograd/tensor.hpp"
+
+namespace folio {
+
+// ── Arithmetic, with NumPy broadcasting ──────────────────────────────────────────────────────────────────────────────
+Tensor add(const Tensor& a, const Tensor& b);       ///< a + b
+Tensor subtract(const Tensor& a, const Tensor& b);  ///< a − b
+Tensor multiply(const Tensor& a, const Tensor& b);  ///< a · b
+Tensor divide(const Tensor& a, const Tensor& b);    ///< a / b
+Tensor scale(const Tensor& x, double factor, double shift = 0);  ///< factor · x + shift
+Tensor negate(const Tensor& x);                     ///< −x
+Tensor power(const Tensor& x, double exponent);     ///< x^p; x > 0 unless p is a whole number
+
+inline Tensor operator+(const Tensor& a, const Tensor& b) { return add(a, b); }
+inline Tensor operator-(const Tensor& a, const Tensor& b) { return subtract(a, b); }
+inline Tensor operator*(const Tensor& a, const Tensor& b) { return multiply(a, b); }
+inline Tensor operator/(const Tensor& a, const Tensor& b) { return divide(a, b); }
+inline Tensor operator-(const Tensor& x) { return negate(x); }
+inline Tensor operator+(const Tensor& x, double s) { return scale(x, 1, s); }
+inline Tensor operator+(double s, const Tensor& x) { return scale(x, 1, s); }
+inline Tensor operator-(const Tensor& x, double s) { return scale(x, 1, -s); }
+inline Tensor operator-(double s, const Tensor& x) { return scale(x, -1, s); }
+inline Tensor operator*(const Tensor& x, double s) { return scale(x, s); }
+inline Tensor operator*(double s, const Tensor& x) { return scale(x, s); }
+inline Tensor operator/(const Tensor& x, double s) { return scale(x, 1 / s); }
+inline Tensor operator/(double s, const Tensor& x) { return scale(power(x, -1), s); }
+
+// ── Element by element ───────────────────────────────────────────────────────────────────────────────────────────────
+Tensor exp(const Tensor& x);
+Tensor log(const Tensor& x);
+Tensor sqrt(const Tensor& x);
+Tensor rsqrt(const Tensor& x);     ///< 1/√x
+Tensor tanh(const Tensor& x);
+Tensor sigmoid(const Tensor& x);   ///< 1/(1 + e^−x)
+Tensor relu(const Tensor& x);
+Tensor gelu(const Tensor& x);      ///< x·Φ(x), exact (erf); Hendrycks and Gimpel 2016
+Tensor silu(const Tensor& x);      ///< x·σ(x)
+Tensor softplus(const Tensor& x);  ///< log(1 + e^x)
+Tensor clamp(const Tensor& x, double low, double high);
+/// condition ? a : b, all three broadcast; `condition` is an index tensor, true where it is not 0.
+Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
+/// Values converted to another dtype; the gradient is converted back. From float to index: truncated, no gradient.
+Tensor cast(const Tensor& x, DType dtype);
+Tensor to_device(const Tensor& x, Device device);
+/// Zeroes each element with probability p and scales the others by 1/(1 − p). The mask is a pure function of `stream`.
+Tensor dropout(const Tensor& x, double p, RandomStream stream);
+
+// ── Reductions: over `dims` (all if empty), which stay as extents of 1 if `keep` ──────────────────────────────────────
+Tensor sum(const Tensor& x, const Dims& dims = {}, bool keep = false);
+Tensor mean(const Tensor& x, const Dims& dims = {}, bool keep = false);
+/// Largest or smallest along one dimension, with the index where it is; ties go to the lowest index.
+std::pair<Tensor, Tensor> max(const Tensor& x, int dim, bool keep = false);
+std::pair<Tensor, Tensor> min(const Tensor& x, int dim, bool keep = false);
+/// The k largest along the last dimension: values (with gradient) and int32 indices, largest first, ties toward the
+/// lowest index. (…, n) → two of (…, k).
+std::pair<Tensor, Tensor> top_k(const Tensor& x, std::int64_t k);
+
+// ── Matrix products ──────────────────────────────────────────────────────────────────────────────────────────────────
+/// (…, m, k) · (…, k, n) → (…, m, n), leading dimensions broadcast; transposed views are read in place.
+Tensor matmul(const Tensor& a, const Tensor& b);
+/// x·Wᵀ: (…, in) and weight (out, in) → (…, out).
+Tensor linear(const Tensor& x, const Tensor& weight);
+/// Rows grouped by expert times that expert's matrix: x (rows, in), weight (experts, out, in), offsets (experts + 1)
+/// int32, rows offsets[e] … offsets[e+1] belong to expert e → (rows, out). No padding; experts without rows get zero
+/// gradient.
+Tensor expert_matmul(const Tensor& x, const Tensor& weight, const Tensor& offsets);
+
+// ── Shape: views where the layout allows, without copies ─────────────────────────────────────────────────────────────
+Tensor reshape(const Tensor& x, Shape shape);  ///< one extent may be −1; copies only where strides force it
+Tensor transpose(const Tensor& x, int a, int b);
+Tensor permute(const Tensor& x, const Dims& order);
+Tensor slice(const Tensor& x, int dim, std::int64_t begin, std::int64_t end);
+/// Pieces of the given extents along `dim`: one entry on the tape, whose backward is one concat.
+Tensors split(const Tensor& x, const Dims& extents, int dim);
+Tensor expand(const Tensor& x, const Shape& shape);
+Tensor contiguous(const Tensor& x);
+Tensor concat(const Tensors& xs, int dim);
+
+// ── Indexing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+/// y[…, i, …] = x[…, index[…, i, …], …] along `dim`; index has x's rank and, elsewhere, extents no larger than x's.
+Tensor gather(const Tensor& x, int dim, const Tensor& index);
+/// x with source[i] added to row index[i] (dimension 0), for every i in order: x (n, …), index (m), source (m, …).
+Tensor index_add(const Tensor& x, const Tensor& index, const Tensor& source);
+/// Rows of a table: table (n, d…), index (…) → (…, d…). An index outside [0, n) is an Error.
+Tensor embedding(const Tensor& table, const Tensor& index);
+
+// ── Normalised and fused ─────────────────────────────────────────────────────────────────────────────────────────────
+Tensor softmax(const Tensor& x, int dim = -1);
+Tensor log_softmax(const Tensor& x, int dim = -1);
+
+struct CrossEntropyOptions {
+  std::int64_t ignored = -100;  ///< targets with this value count neither in the loss nor in the mean
+  double label_smoothing = 0;   ///< ε: the target distribution is (1 − ε)·one-hot + ε/classes
+};
+/// Mean of −log softmax(logits)[target] in nats: logits (…, classes), targets (…) index → (). All ignored: 0.
+Tensor cross_entropy(const Tensor& logits, const Tensor& targets, CrossEntropyOptions options = {});
+
+/// x/√(mean(x²) + eps)·weight over the last dimension; Zhang and Sennrich 2019. x (…, d), weight (d).
+Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps = 1e-6);
+
+struct RopeOptions {
+  RopePairs pairs = RopePairs::interleaved;
+  double base = 10000;
+  std::int64_t offset = 0;  ///< position of the first row
+};
+/// Rotates pair i of the last dimension at position t by t·base^(−2i/R); Su et al. 2021. x (B, T, H, R), R even.
+/// Positions run along dimension 1.
+Tensor rope(const Tensor& x, RopeOptions options = {});
+
+/// silu(gate)·up; Shazeer 2020. Both (…, d).
+Tensor swiglu(const Tensor& gate, const Tensor& up);
+
+/// softmax(scale·q·kᵀ, masked to s ≤ t + offset)·v per head, without storing the scores.
+/// q (B, T, H, K + R), k (B, S, H, K), v (B, S, H, V), shared_key (B, S, R) common to all heads, or undefined with R = 0;
+/// S = offset + T → (B, T, H, V).
+Tensor causal_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& shared_key, double scale,
+                        std::int64_t offset = 0);
+
+}  // namespace folio

@@ -1,0 +1,42 @@
+// y = x·Wᵀ      dx = dy·W,  dW = dyᵀ·x over all rows
+#include "autograd/ops/op.hpp"
+
+namespace folio {
+namespace {
+
+std::int64_t rows_of(const Tensor& x) {
+  std::int64_t rows = 1;
+  for (int d = 0; d + 1 < x.rank(); ++d) rows *= x.shape()[d];
+  return rows;
+}
+
+/// (…, d) as (rows, d): a view where the layout allows.
+Tensor as_rows(const Tensor& x) { return x.detach().reshape({rows_of(x), x.dim(-1)}); }
+
+}  // namespace
+
+Tensor linear(const Tensor& x, const Tensor& weight) {
+  require_same_float(x, weight, "linear");
+  require(x.rank() >= 1 && weight.rank() == 2 && x.dim(-1) == weight.dim(1), [&] {
+    return "linear: input " + to_string(x.shape()) + " and weight " + to_string(weight.shape()) +
+           " do not fit: needs (…, in) and (out, in)";
+  });
+  Shape shape = x.shape();
+  shape[x.rank() - 1] = weight.dim(0);
+  Tensor y = empty(shape, x.options());  // (…, out)
+  Tensor out = as_rows(y);
+  kernel::matmul(as_rows(x), weight.detach().transpose(0, 1), false, out);
+  return record({.op = op::linear,
+                 .inputs = {x, weight},
+                 .outputs = {y},
+                 .saved = {weight.requires_grad() ? x : Tensor(), x.requires_grad() ? weight : Tensor()},
+                 .backward = [](const Entry& e, const Tensors& dy) -> Tensors {
+                   const Tensor g = as_rows(dy[0]);  // (rows, out)
+                   Tensor dx, dw;
+                   if (e.needs(0)) dx = matmul(g, e.saved(1)).reshape(e.input_shape(0));
+                   if (e.needs(1)) dw = matmul(g.transpose(0, 1), as_rows(e.saved(0)));  // (out, in)
+                   return {dx, dw};
+                 }});
+}
+
+}  // namespace folio

@@ -1,0 +1,40 @@
+#include "autograd/ops/op.hpp"
+
+#include "autograd/fault.hpp"
+
+namespace folio {
+
+Tensor unbroadcast(const Tensor& gradient, const Shape& shape) {
+  if (gradient.shape() == shape) return gradient;
+  if (fault::active(fault::Point::skip_broadcast_reduction)) {
+    Tensor first = gradient;
+    while (first.rank() > shape.size()) first = first.slice(0, 0, 1).reshape(Dims({first.shape().begin() + 1, first.shape().end()}));
+    for (int d = 0; d < shape.size(); ++d) first = first.slice(d, 0, shape[d]);
+    return first;
+  }
+  Dims expanded;
+  const int extra = gradient.rank() - shape.size();
+  for (int d = 0; d < gradient.rank(); ++d) {
+    if (d < extra || (shape[d - extra] == 1 && gradient.shape()[d] != 1)) expanded.push_back(d);
+  }
+  return sum(gradient, expanded, true).reshape(shape);
+}
+
+void require_float(const Tensor& x, const char* op) {
+  require(x.defined() && is_float(x.dtype()), [&] { return std::string(op) + ": needs a float tensor, got " + describe(x); });
+}
+
+void require_index(const Tensor& x, const char* op) {
+  require(x.defined() && !is_float(x.dtype()),
+          [&] { return std::string(op) + ": needs an index tensor (int32 or int64), got " + describe(x); });
+}
+
+void require_same_float(const Tensor& a, const Tensor& b, const char* op) {
+  require_float(a, op);
+  require_float(b, op);
+  require(a.dtype() == b.dtype(), [&] {
+    return std::string(op) + ": dtypes differ: " + describe(a) + " and " + describe(b) + "; convert one with to(DType)";
+  });
+}
+
+}  // namespace folio

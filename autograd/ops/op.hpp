@@ -1,0 +1,17 @@
+#pragma once
+// What the op files share. Not a public header.
+#include "autograd/kernels.hpp"
+#include "autograd/ops.hpp"
+#include "autograd/tape.hpp"
+
+namespace folio {
+
+/// The one broadcast reduction: sums `gradient` over the dimensions along which an input of `shape` was expanded.
+Tensor unbroadcast(const Tensor& gradient, const Shape& shape);
+
+/// Checks that both are float tensors of one dtype.
+void require_same_float(const Tensor& a, const Tensor& b, const char* op);
+void require_float(const Tensor& x, const char* op);
+void require_index(const Tensor& x, const char* op);
+
+}  // namespace folio

@@ -1,0 +1,25 @@
+// y = a − b      da = dy,  db = −dy, summed over what was broadcast
+#include "autograd/cpu/elementwise.hpp"
+#include "autograd/ops/op.hpp"
+
+namespace folio {
+
+void cpu::subtract(const Tensor& a, const Tensor& b, Tensor& y) {
+  map_floats(y, [](const auto& a, const auto& b) { return a - b; }, a, b);
+}
+
+Tensor subtract(const Tensor& a, const Tensor& b) {
+  require_same_float(a, b, "subtract");
+  Tensor y = empty(broadcast_shapes(a.shape(), b.shape(), "subtract"), a.options());
+  kernel::subtract(a, b, y);
+  return record({.op = op::subtract,
+                 .inputs = {a, b},
+                 .outputs = {y},
+                 .saved = {},
+                 .backward = [](const Entry& e, const Tensors& dy) -> Tensors {
+                   return {e.needs(0) ? unbroadcast(dy[0], e.input_shape(0)) : Tensor(),
+                                    e.needs(1) ? unbroadcast(negate(dy[0]), e.input_shape(1)) : Tensor()};
+                 }});
+}
+
+}  // namespace folio

@@ -1,0 +1,91 @@
+// y = Σ x over some dimensions      dx = dy, repeated along them
+#include "autograd/cpu/elementwise.hpp"
+#include "autograd/ops/op.hpp"
+
+namespace folio {
+
+void cpu::sum(const Tensor& x, std::int64_t outer, std::int64_t reduced, std::int64_t inner, Tensor& y) {
+  visit_float(x.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    const T* in = x.ptr<T>();
+    T* out = y.ptr<T>();
+    if (inner == 1) {
+      parallel_ranges(outer, 1 + 32768 / (reduced + 1), [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) out[i] = reduced ? Row<T>(in + i * reduced, reduced).sum() : T{0};
+      });
+      return;
+    }
+    constexpr std::int64_t width = 64;  // columns per task
+    const std::int64_t blocks = (inner + width - 1) / width;
+    parallel_for(outer * blocks, [&](std::int64_t task) {
+      const std::int64_t i = task / blocks;
+      const std::int64_t column = task % blocks * width;
+      const std::int64_t columns = std::min(width, inner - column);
+      MutableRow<T> total(out + i * inner + column, columns);
+      total.setZero();
+      for (std::int64_t r = 0; r < reduced; ++r) total += Row<T>(in + (i * reduced + r) * inner + column, columns);
+    });
+  });
+}
+
+namespace {
+
+/// Sums one run of neighbouring dimensions [first, last], which stay as extents of 1.
+Tensor sum_run(const Tensor& x, int first, int last) {
+  std::int64_t outer = 1, reduced = 1, inner = 1;
+  Shape shape = x.shape();
+  for (int d = 0; d < x.rank(); ++d) {
+    (d < first ? outer : d > last ? inner : reduced) *= x.shape()[d];
+    if (d >= first && d <= last) shape[d] = 1;
+  }
+  Tensor y = empty(shape, x.options());
+  kernel::sum(x, outer, reduced, inner, y);
+  return y;
+}
+
+}  // namespace
+
+Tensor sum(const Tensor& x, const Dims& dims, bool keep) {
+  require_float(x, "sum");
+  std::array<bool, Dims::max_rank> reduced{};
+  for (std::int64_t d : dims) {
+    const auto i = static_cast<std::size_t>(normalize_dim(static_cast<int>(d), x.rank(), "sum"));
+    require(!reduced[i], [&] { return "sum: dimension " + std::to_string(d) + " is named twice in " + to_string(dims); });
+    reduced[i] = true;
+  }
+  if (dims.empty()) reduced.fill(true);
+
+  Tensor y = x.detach();
+  Shape kept;      // with extents of 1
+  Shape dropped;   // without them
+  for (int d = x.rank() - 1; d >= 0;) {
+    int first = d;
+    if (reduced[static_cast<std::size_t>(d)]) {
+      while (first > 0 && reduced[static_cast<std::size_t>(first) - 1]) --first;
+      y = sum_run(y, first, d);
+    }
+    d = first - 1;
+  }
+  for (int d = 0; d < x.rank(); ++d) {
+    const bool gone = reduced[static_cast<std::size_t>(d)];
+    kept.push_back(gone ? 1 : x.shape()[d]);
+    if (!gone) dropped.push_back(x.shape()[d]);
+  }
+  if (x.rank() == 0) y = x.clone();
+  y = Tensor(y.storage(), 0, keep ? kept : dropped, contiguous_strides(keep ? kept : dropped), y.dtype());
+  return record({.op = op::sum,
+                 .inputs = {x},
+                 .outputs = {y},
+                 .parameters = kept,
+                 .backward = [](const Entry& e, const Tensors& dy) -> Tensors {
+                   return {expand(reshape(dy[0], e.parameter<Shape>()), e.input_shape(0))};
+                 }});
+}
+
+Tensor mean(const Tensor& x, const Dims& dims, bool keep) {
+  const Tensor total = sum(x, dims, keep);
+  require(x.numel() > 0, [&] { return "mean: of no elements, " + describe(x); });
+  return scale(total, static_cast<double>(total.numel()) / static_cast<double>(x.numel()));
+}
+
+}  // namespace folio

@@ -1,0 +1,207 @@
+#include "autograd/tape.hpp"
+
+#include <atomic>
+#include <set>
+
+#include "autograd/backend.hpp"
+#include "autograd/fault.hpp"
+#include "autograd/ops.hpp"
+
+namespace folio {
+namespace {
+
+thread_local Tape* innermost = nullptr;
+thread_local bool paused = false;
+std::atomic<std::uint64_t> recordings{0};
+std::atomic<std::size_t> entries_alive{0};
+
+constexpr std::uint64_t consumed = ~std::uint64_t{0};
+
+/// The one place where gradients add up.
+void accumulate(GradientSlot& slot, const Tensor& gradient, const Entry& entry) {
+  require(gradient.shape() == slot.shape && gradient.dtype() == slot.options.dtype, [&] {
+    return std::string(entry.op.text) + ": backward returned a gradient that is " + describe(gradient) +
+           " for an input of shape " + to_string(slot.shape);
+  });
+  if (!slot.gradient.defined() || fault::active(fault::Point::overwrite_gradient)) {
+    slot.gradient = gradient;
+  } else if (slot.gradient.is_sole_owner() && slot.gradient.is_contiguous()) {
+    kernel::add(slot.gradient, gradient, slot.gradient);
+  } else {
+    slot.gradient = add(slot.gradient, gradient);
+  }
+}
+
+/// Output gradients of an entry, zeros standing in for outputs that nobody used. Empty if none was used.
+Tensors take_output_gradients(Entry& entry) {
+  bool any = false;
+  for (auto& slot : entry.outputs) any = any || (slot && slot->gradient.defined());
+  Tensors gradients;
+  if (!any) return gradients;
+  for (auto& slot : entry.outputs) {
+    if (!slot) {
+      gradients.emplace_back();
+      continue;
+    }
+    gradients.push_back(slot->gradient.defined() ? std::move(slot->gradient) : zeros(slot->shape, slot->options));
+    slot->gradient = {};
+  }
+  return gradients;
+}
+
+}  // namespace
+
+std::shared_ptr<GradientSlot> GradientSlot::leaf(const Tensor& x) {
+  auto slot = std::make_shared<GradientSlot>();
+  slot->shape = x.shape();
+  slot->options = x.options();
+  return slot;
+}
+
+const Tensor& Entry::saved(std::size_t i) const {
+  const Saved& s = saved_.at(i);
+  require(!s.tensor.defined() || s.tensor.storage()->version == s.version, [&] {
+    return std::string(op.text) + ": a tensor that backward needs, " + describe(s.tensor) +
+           ", was changed in place after the op ran; change a clone() instead";
+  });
+  return s.tensor;
+}
+
+Tape::Tape() : recording_(++recordings), outer_(innermost) { innermost = this; }
+
+Tape::~Tape() {
+  entries_alive -= entries_.size();
+  innermost = outer_;
+}
+
+Tape* Tape::current() { return paused ? nullptr : innermost; }
+
+void Tape::backward(const Tensor& root, const Tensor& cotangent) {
+  require(cotangent.defined() || root.numel() == 1, [&] {
+    return "backward: the root is " + describe(root) + ", not a scalar; pass a cotangent of its shape";
+  });
+  backward(Tensors{root}, Tensors{cotangent.defined() ? cotangent : ones(root.shape(), root.options())});
+}
+
+namespace {
+void check_root(const Tensor& root, const Tensor& cotangent, std::uint64_t recording) {
+  require(root.requires_grad(), [] {
+    return std::string("backward: the root does not depend on any tensor that requires a gradient (gradients themselves "
+                       "are constants: double backward is not supported)");
+  });
+  require(root.slot()->recording != consumed,
+          [] { return std::string("backward: called twice on one recording; record the forward pass again"); });
+  require(root.slot()->is_leaf() || root.slot()->recording == recording,
+          [] { return std::string("backward: the root was recorded on another tape, which may be gone (a stale tape)"); });
+  require(cotangent.shape() == root.shape() && cotangent.dtype() == root.dtype(), [&] {
+    return "backward: the cotangent is " + describe(cotangent) + " but the root is " + describe(root);
+  });
+}
+}  // namespace
+
+void Tape::backward(const Tensors& roots, const Tensors& cotangents) {
+  require(roots.size() == cotangents.size(), [&] {
+    return "backward: " + std::to_string(roots.size()) + " roots but " + std::to_string(cotangents.size()) + " cotangents";
+  });
+  for (std::size_t i = 0; i < roots.size(); ++i) check_root(roots[i], cotangents[i], recording_);
+  const NoRecording pause;
+  for (std::size_t i = 0; i < roots.size(); ++i) {
+    Tensor& gradient = roots[i].slot()->gradient;
+    gradient = gradient.defined() ? add(gradient, cotangents[i].detach()) : cotangents[i].detach();
+  }
+  while (!entries_.empty()) {
+    Entry entry = std::move(entries_.back());
+    entries_.pop_back();
+    --entries_alive;
+    for (auto& output : entry.outputs) {
+      if (output) output->recording = consumed;
+    }
+    if (entry.backward == nullptr) continue;
+    Tensors output_gradients = take_output_gradients(entry);
+    if (output_gradients.empty()) continue;
+    fault::before_backward(entry, output_gradients);
+    Tensors input_gradients = entry.backward(entry, output_gradients);
+    require(input_gradients.size() == entry.inputs.size(), [&] {
+      return std::string(entry.op.text) + ": backward returned " + std::to_string(input_gradients.size()) +
+             " gradients for " + std::to_string(entry.inputs.size()) + " inputs";
+    });
+    output_gradients.clear();
+    fault::after_backward(entry, input_gradients);
+    for (std::size_t i = 0; i < entry.inputs.size(); ++i) {
+      if (!entry.needs(i)) continue;
+      require(input_gradients[i].defined(),
+              [&] { return std::string(entry.op.text) + ": backward left input " + std::to_string(i) + " without a gradient"; });
+      accumulate(*entry.inputs[i], input_gradients[i], entry);
+      input_gradients[i] = {};
+    }
+  }
+}
+
+std::size_t Tape::saved_bytes() const {
+  std::set<const Storage*> seen;
+  std::size_t bytes = 0;
+  for (const Entry& entry : entries_) {
+    for (std::size_t i = 0; i < entry.saved_count(); ++i) {
+      if (!entry.has_saved(i)) continue;
+      const Storage* storage = entry.saved(i).storage().get();
+      if (seen.insert(storage).second) bytes += storage->bytes();
+    }
+  }
+  return bytes;
+}
+
+Tensors Tape::discrete_choices() const {
+  Tensors choices;
+  for (const Entry& entry : entries_) {
+    for (std::size_t i = 0; i < entry.saved_count(); ++i) {
+      if (entry.has_saved(i) && !is_float(entry.saved(i).dtype())) choices.push_back(entry.saved(i).clone());
+    }
+  }
+  return choices;
+}
+
+NoRecording::NoRecording() : before_(paused) { paused = true; }
+NoRecording::~NoRecording() { paused = before_; }
+
+Tensors record_all(Record record) {
+  Tape* tape = Tape::current();
+  if (tape == nullptr) return std::move(record.outputs);
+  bool needed = false;
+  for (const Tensor& x : record.inputs) needed = needed || x.requires_grad();
+  if (!needed) return std::move(record.outputs);
+
+  Entry entry;
+  entry.op = record.op;
+  for (std::size_t i = 0; i < record.inputs.size(); ++i) {
+    const Tensor& x = record.inputs[i];
+    const auto slot = x.requires_grad() ? x.slot() : nullptr;
+    require(!slot || slot->is_leaf() || slot->recording == tape->recording(), [&] {
+      return std::string(record.op.text) + ": input " + std::to_string(i) + ", " + describe(x) +
+             ", was recorded on a tape that has been walked or is gone; detach() it or compute it again";
+    });
+    entry.inputs.push_back(slot);
+    entry.input_shapes.push_back(x.defined() ? x.shape() : Shape{});
+  }
+  for (Tensor& y : record.outputs) {
+    if (!is_float(y.dtype()) || record.backward == nullptr) {
+      entry.outputs.push_back(nullptr);
+      continue;
+    }
+    auto slot = GradientSlot::leaf(y);
+    slot->recording = tape->recording();
+    entry.outputs.push_back(slot);
+    y.set_slot(std::move(slot));
+  }
+  for (const Tensor& s : record.saved) entry.save(s);
+  entry.parameters = std::move(record.parameters);
+  entry.backward = record.backward;
+  tape->entries().push_back(std::move(entry));
+  ++entries_alive;
+  return std::move(record.outputs);
+}
+
+Tensor record(Record record) { return std::move(record_all(std::move(record)).front()); }
+
+std::size_t live_entries() { return entries_alive; }
+
+}  // namespace folio

@@ -1,0 +1,170 @@
+#include "autograd/tensor.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "autograd/backend.hpp"
+#include "autograd/ops.hpp"
+#include "autograd/random.hpp"
+#include "autograd/tape.hpp"
+
+namespace folio {
+
+Tensor::Tensor(std::shared_ptr<Storage> storage, std::int64_t offset, Shape shape, Strides strides, DType dtype)
+    : impl_(std::make_shared<Impl>(Impl{std::move(storage), offset, shape, strides, dtype, nullptr})) {}
+
+Tensor::Impl& Tensor::impl() const {
+  require(impl_ != nullptr, [] { return std::string("an undefined tensor was used: it holds no values yet"); });
+  return *impl_;
+}
+
+bool Tensor::is_contiguous() const {
+  std::int64_t expected = 1;
+  for (int i = rank() - 1; i >= 0; --i) {
+    if (shape()[i] != 1 && strides()[i] != expected) return numel() == 0;
+    expected *= shape()[i];
+  }
+  return true;
+}
+
+void Tensor::check_access(DType wanted) const {
+  require(dtype() == wanted, [&] {
+    return "data: asked for " + std::string(name_of(wanted)) + " of a tensor that is " + describe(*this) +
+           ": convert it with to(DType)";
+  });
+  require(device() == Device::cpu, [&] {
+    return "data: the tensor is on " + std::string(name_of(device())) + ": bring it with to(Device::cpu)";
+  });
+}
+
+double Tensor::item() const {
+  require(numel() == 1, [&] { return "item: needs one element, got " + describe(*this); });
+  return to_vector().front();
+}
+
+std::vector<double> Tensor::to_vector() const {
+  const Tensor host = detach().to(Device::cpu).contiguous();
+  std::vector<double> values(static_cast<std::size_t>(numel()));
+  visit_any(dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    std::transform(host.ptr<T>(), host.ptr<T>() + values.size(), values.begin(),
+                   [](T v) { return static_cast<double>(v); });
+  });
+  return values;
+}
+
+Tensor& Tensor::requires_grad(bool on) {
+  require(is_float(dtype()), [&] { return "requires_grad: only float tensors have gradients, this is " + describe(*this); });
+  require(!requires_grad() || slot()->is_leaf(),
+          [] { return std::string("requires_grad: this tensor is the result of an op; detach() it first"); });
+  set_slot(on ? GradientSlot::leaf(*this) : nullptr);
+  return *this;
+}
+
+Tensor Tensor::grad() const { return requires_grad() ? slot()->gradient : Tensor(); }
+
+void Tensor::set_grad(Tensor gradient) {
+  require(requires_grad() && slot()->is_leaf(),
+          [] { return std::string("set_grad: only leaves that require a gradient hold one"); });
+  require(!gradient.defined() || (gradient.shape() == shape() && gradient.dtype() == dtype()), [&] {
+    return "set_grad: the gradient is " + describe(gradient) + " but the tensor is " + describe(*this);
+  });
+  slot()->gradient = std::move(gradient);
+}
+
+Tensor Tensor::detach() const { return {storage(), offset(), shape(), strides(), dtype()}; }
+
+Tensor Tensor::clone() const {
+  Tensor copy = empty(shape(), options());
+  kernel::copy(*this, copy);
+  return copy;
+}
+
+void Tensor::fill(double value) { copy_from(full({}, value, {dtype(), device()}).expand(shape())); }
+
+void Tensor::copy_from(const Tensor& source) {
+  require(source.shape() == shape(),
+          [&] { return "copy_from: cannot copy " + describe(source) + " into " + describe(*this); });
+  require(!requires_grad() || slot()->is_leaf(), [&] {
+    return "copy_from: " + describe(*this) + " was recorded by a tape; change a detach()ed tensor instead";
+  });
+  const NoRecording pause;
+  mark_changed();
+  kernel::copy(source.detach().to(dtype()).to(device()), *this);
+}
+
+Tensor Tensor::reshape(Shape shape) const { return folio::reshape(*this, shape); }
+Tensor Tensor::transpose(int a, int b) const { return folio::transpose(*this, a, b); }
+Tensor Tensor::permute(const Dims& order) const { return folio::permute(*this, order); }
+Tensor Tensor::slice(int dim, std::int64_t begin, std::int64_t end) const { return folio::slice(*this, dim, begin, end); }
+Tensor Tensor::expand(const Shape& shape) const { return folio::expand(*this, shape); }
+Tensor Tensor::contiguous() const { return folio::contiguous(*this); }
+Tensor Tensor::to(DType dtype) const { return folio::cast(*this, dtype); }
+Tensor Tensor::to(Device device) const { return folio::to_device(*this, device); }
+
+Tensor empty(const Shape& shape, Options options) {
+  for (std::int64_t extent : shape) {
+    require(extent >= 0, [&] { return "empty: negative extent in shape " + to_string(shape); });
+  }
+  const auto bytes = static_cast<std::size_t>(numel(shape)) * size_of(options.dtype);
+  return {std::make_shared<Storage>(bytes, options.device), 0, shape, contiguous_strides(shape), options.dtype};
+}
+Tensor empty_like(const Tensor& x) { return empty(x.shape(), x.options()); }
+
+namespace {
+/// Fills a host tensor by index and brings it to where it belongs.
+template <class F>
+Tensor generate(const Shape& shape, Options options, F&& element) {
+  Tensor host = empty(shape, {options.dtype, Device::cpu});
+  visit_any(options.dtype, [&](auto tag) {
+    using T = decltype(tag);
+    for (std::int64_t i = 0; i < host.numel(); ++i) host.ptr<T>()[i] = static_cast<T>(element(i));
+  });
+  return host.to(options.device);
+}
+}  // namespace
+
+Tensor full(const Shape& shape, double value, Options options) {
+  return generate(shape, options, [=](std::int64_t) { return value; });
+}
+Tensor zeros(const Shape& shape, Options options) {
+  if (options.device != Device::cpu) return full(shape, 0, options);
+  Tensor x = empty(shape, options);
+  std::memset(x.storage()->data(), 0, x.storage()->bytes());
+  return x;
+}
+Tensor ones(const Shape& shape, Options options) { return full(shape, 1, options); }
+Tensor arange(std::int64_t n, Options options) {
+  return generate({n}, options, [](std::int64_t i) { return i; });
+}
+Tensor tensor(std::initializer_list<double> values, Options options) {
+  return from_vector(std::span(values.begin(), values.size()), {static_cast<std::int64_t>(values.size())}, options);
+}
+Tensor from_vector(std::span<const double> values, const Shape& shape, Options options) {
+  require(numel(shape) == static_cast<std::int64_t>(values.size()), [&] {
+    return "from_vector: " + std::to_string(values.size()) + " values do not fill shape " + to_string(shape);
+  });
+  return generate(shape, options, [&](std::int64_t i) { return values[static_cast<std::size_t>(i)]; });
+}
+Tensor from_indices(std::span<const std::int32_t> values, const Shape& shape) {
+  require(numel(shape) == static_cast<std::int64_t>(values.size()), [&] {
+    return "from_indices: " + std::to_string(values.size()) + " values do not fill shape " + to_string(shape);
+  });
+  Tensor x = empty(shape, {DType::int32});
+  std::copy(values.begin(), values.end(), x.ptr<std::int32_t>());
+  return x;
+}
+Tensor randn(const Shape& shape, Generator& generator, Options options) {
+  const auto draw = generator.next_stream();
+  return generate(shape, options, [&](std::int64_t i) { return draw.normal(i); });
+}
+Tensor uniform(const Shape& shape, Generator& generator, double low, double high, Options options) {
+  const auto draw = generator.next_stream();
+  return generate(shape, options, [&](std::int64_t i) { return low + (high - low) * draw.uniform(i); });
+}
+
+std::string describe(const Tensor& x) {
+  return x.defined() ? std::string(name_of(x.dtype())) + " " + to_string(x.shape()) : "undefined";
+}
+
+}  // namespace folio
