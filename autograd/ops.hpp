@@ -75,6 +75,20 @@ Tensor linear(const Tensor& x, const Tensor& weight);
 /// gradient.
 Tensor expert_matmul(const Tensor& x, const Tensor& weight, const Tensor& offsets);
 
+// ── Mixture of experts: rows gathered by expert ───────────────────────────────────────────────────────────────────────
+/// Where each token's chosen experts' rows lie once rows are sorted by expert (stable: by expert, then token, then rank).
+struct Routing {
+  Tensor offsets;       ///< (experts + 1) int32: rows of expert e are offsets[e] … offsets[e+1]
+  Tensor token_of_row;  ///< (tokens·k) int32
+  Tensor row_of;        ///< (tokens, k) int32: the row of a token's r-th choice
+};
+/// Counts, prefix sums and the permutation for chosen experts: chosen (tokens, k) int32 in [0, experts). No gradient.
+Routing route(const Tensor& chosen, std::int64_t experts);
+/// y[row] = x[token_of_row[row]]: x (tokens, d) → (tokens·k, d).
+Tensor dispatch_rows(const Tensor& x, const Routing& routing);
+/// y[t] = Σ_r weights[t, r]·rows[row_of[t, r]]: rows (tokens·k, d), weights (tokens, k) → (tokens, d).
+Tensor combine_rows(const Tensor& rows, const Tensor& weights, const Routing& routing);
+
 // ── Shape: views where the layout allows, without copies ─────────────────────────────────────────────────────────────
 Tensor reshape(const Tensor& x, Shape shape);  ///< one extent may be −1; copies only where strides force it
 Tensor transpose(const Tensor& x, int a, int b);
@@ -112,8 +126,9 @@ struct RopeOptions {
   RopePairs pairs = RopePairs::interleaved;
   double base = 10000;
   std::int64_t offset = 0;  ///< position of the first row
+  std::int64_t skip = 0;    ///< leading channels of each head that are left as they are (the nope part)
 };
-/// Rotates pair i of the last dimension at position t by t·base^(−2i/R); Su et al. 2021. x (B, T, H, R), R even.
+/// Rotates pair i of the last R channels at position t by t·base^(−2i/R); Su et al. 2021. x (B, T, H, skip + R), R even.
 /// Positions run along dimension 1.
 Tensor rope(const Tensor& x, RopeOptions options = {});
 
