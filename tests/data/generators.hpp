@@ -1,0 +1,23 @@
+#pragma once
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include <cstdint>
+#include <string>
+
+namespace folio::data {
+
+/// Any code point that UTF-8 may hold, each length of encoding as likely as the others.
+inline rc::Gen<char32_t> any_character() {
+  const auto between = [](std::uint32_t first, std::uint32_t end) {
+    return rc::gen::cast<char32_t>(rc::gen::inRange(first, end));
+  };
+  return rc::gen::oneOf(between(0, 0x80), between(0x80, 0x800), between(0x800, 0xD800), between(0xE000, 0x10000),
+                        between(0x10000, 0x110000));
+}
+
+inline rc::Gen<std::u32string> any_text() {
+  return rc::gen::container<std::u32string>(any_character());
+}
+
+}  // namespace folio::data
