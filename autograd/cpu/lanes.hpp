@@ -1,0 +1,41 @@
+#pragma once
+// Rows of any length and place in whole vectors. Eigen takes the ends of a row that is not aligned one element at a time,
+// which costs more than the rest where a formula holds an exp, and lets a row's place in memory change its bits.
+#include <Eigen/Core>
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+
+#include "autograd/cpu/elementwise.hpp"
+
+namespace folio::cpu {
+
+template <class T>
+using Lanes = Eigen::Map<Eigen::Array<T, Eigen::Dynamic, 1>, Eigen::Aligned64>;
+
+/// Calls f(block, begin) for consecutive pieces of x: block is a copy of x[begin …] that may be changed, filled up to
+/// whole vectors with `padding`.
+template <class T, class F>
+void for_lanes(const T* x, std::int64_t n, T padding, F&& f) {
+  constexpr std::int64_t lanes = 64 / sizeof(T);
+  alignas(64) T buffer[detail::chunk];
+  for (std::int64_t begin = 0; begin < n; begin += detail::chunk) {
+    const std::int64_t length = std::min(detail::chunk, n - begin);
+    const std::int64_t padded = (length + lanes - 1) / lanes * lanes;
+    std::copy(x + begin, x + begin + length, buffer);
+    std::fill(buffer + length, buffer + padded, padding);
+    f(Lanes<T>(buffer, padded), begin);
+  }
+}
+
+/// x ← e^(x − shift), exactly 0 where that is no normal number: Eigen clamps its argument, so that e^−∞ is not quite 0.
+template <class T>
+void exp_shifted(Lanes<T>& x, T shift) {
+  x = (x - shift).exp();
+  for (std::int64_t i = 0; i < x.size(); ++i) x.data()[i] = x.data()[i] < std::numeric_limits<T>::min() ? T{0} : x.data()[i];
+}
+
+/// Rows of this width that make one parallel task.
+inline std::int64_t rows_per_task(std::int64_t width) { return std::max<std::int64_t>(1, detail::task / (width + 1)); }
+
+}  // namespace folio::cpu
