@@ -7,9 +7,11 @@ function(folio_flags target)
     # g++ 12 reports its own AVX-512 intrinsics (GCC bug 105593).
     $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>
     $<$<BOOL:${FOLIO_NATIVE}>:-march=native>
-    $<$<AND:$<BOOL:${FOLIO_NATIVE}>,$<CONFIG:Release>>:-mprefer-vector-width=512>
-    $<$<BOOL:${FOLIO_SANITIZE}>:-fsanitize=${FOLIO_SANITIZE};-fno-sanitize-recover=all;-fno-omit-frame-pointer>)
-  target_link_options(${target} PRIVATE $<$<BOOL:${FOLIO_SANITIZE}>:-fsanitize=${FOLIO_SANITIZE}>)
+    $<$<AND:$<BOOL:${FOLIO_NATIVE}>,$<CONFIG:Release>>:-mprefer-vector-width=512>)
+  if(FOLIO_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=${FOLIO_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    target_link_options(${target} PRIVATE -fsanitize=${FOLIO_SANITIZE})
+  endif()
 endfunction()
 
 function(folio_library name)
