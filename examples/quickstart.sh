@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# From a fresh clone to a DeepSeek model that writes Shakespeare: installs, builds, trains, prints a sample.
+#   bash examples/quickstart.sh [--no-install] [OPTIONS OF train…]     e.g. --steps 100, --data PATH, --out DIR
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. tests/install.sh
+
+install=1 out=runs/quickstart options=()
+while (($#)); do
+  case $1 in
+    --no-install) install=0 ;;
+    --out) out=${2:?quickstart.sh: --out needs a folder} && shift ;;
+    -h | --help) sed -n '2,3s/^# \{0,1\}//p' examples/quickstart.sh && exit ;;
+    *) options+=("$1") ;;
+  esac
+  shift
+done
+
+((install)) && folio_install programs
+cmake -S . -B build/quickstart -G Ninja -DCMAKE_BUILD_TYPE=Release -DFOLIO_NATIVE=ON -DFOLIO_TESTS=OFF
+cmake --build build/quickstart --parallel "$(nproc)" --target train generate
+
+programs=build/quickstart/examples
+"$programs/train" --preset shakespeare-cpu --out "$out" "${options[@]}"
+echo
+"$programs/generate" --from "$out" --prompt 'ROMEO:' --tokens 400
+echo
+echo "The run is in $out: metrics.jsonl (a row per step), loss.svg (its curves)."
+echo "More of the same: $programs/generate --from $out --prompt 'JULIET:' --tokens 400"

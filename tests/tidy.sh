@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# clang-tidy over the sources that changed since $BASE (by default ten commits ago; all, where history is shorter),
+# a changed header through one source that includes it, and shellcheck over the scripts.
+#   bash tests/tidy.sh [BUILD_FOLDER]     BUILD_FOLDER holds compile_commands.json (build/release)
+# Starts no new file after TIDY_MINUTES (10) minutes, and says which were left out.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+build=${1:-build/release} base=${BASE:-HEAD~10}
+[[ -f $build/compile_commands.json ]] || { echo "tidy.sh: no $build/compile_commands.json: configure first" >&2; exit 2; }
+
+shellcheck -x -P . .ci/run tests/*.sh examples/*.sh
+
+if git rev-parse -q --verify "$base^{commit}" >/dev/null; then
+  mapfile -t changed < <(git diff --name-only --diff-filter=d "$base" -- '*.cpp' '*.hpp')
+  echo "tidy.sh: ${#changed[@]} C++ files changed since $base"
+else
+  mapfile -t changed < <(git ls-files -- '*.cpp' '*.hpp')
+  echo "tidy.sh: no commit $base: all ${#changed[@]} C++ files"
+fi
+
+compiled=$(sed -n "s|^ *\"file\": \"$PWD/\(.*\)\",\{0,1\}\$|\1|p" "$build/compile_commands.json" | sort -u)
+declare -A chosen
+for file in "${changed[@]}"; do
+  if [[ $file == *.hpp ]]; then
+    file=$(xargs -r grep -lF "\"$file\"" <<<"$compiled" | sed -n 1p)
+  fi
+  [[ -n $file ]] && grep -qxF "$file" <<<"$compiled" && chosen[$file]=1
+done
+((${#chosen[@]})) || { echo "tidy.sh: nothing to check"; exit 0; }
+
+DEADLINE=$(($(date +%s) + 60 * ${TIDY_MINUTES:-10}))
+export DEADLINE build
+# shellcheck disable=SC2016
+printf '%s\0' "${!chosen[@]}" | sort -z | xargs -0 -P "$(nproc)" -I{} bash -c '
+  (($(date +%s) < DEADLINE)) || { echo "tidy.sh: no time left for {}"; exit 0; }
+  output=$(clang-tidy --quiet -p "$build" --extra-arg=-Wno-unknown-warning-option {} 2>&1) && exit
+  printf "%s\n" "$output"
+  exit 1'
+echo "tidy.sh: ${#chosen[@]} sources clean"
