@@ -4,8 +4,8 @@ function(folio_flags target)
   set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ON)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wnon-virtual-dtor -Woverloaded-virtual
     $<$<BOOL:${FOLIO_WERROR}>:-Werror>
-    # g++ 12 reports its own AVX-512 intrinsics (GCC bug 105593).
-    $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>
+    # g++ 12 reports its own AVX-512 intrinsics (GCC bug 105593) and its own std::string (GCC bug 105651).
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized;-Wno-restrict>
     $<$<BOOL:${FOLIO_NATIVE}>:-march=native>
     $<$<AND:$<BOOL:${FOLIO_NATIVE}>,$<CONFIG:Release>>:-mprefer-vector-width=512>)
   if(FOLIO_SANITIZE)
