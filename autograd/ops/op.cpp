@@ -20,6 +20,17 @@ Tensor unbroadcast(const Tensor& gradient, const Shape& shape) {
   return sum(gradient, expanded, true).reshape(shape);
 }
 
+Tensor unit_inner(const Tensor& x) {
+  const bool unit = x.strides().back() == 1 || x.dim(-1) <= 1;
+  return unit ? x.detach() : x.clone();
+}
+
+Tensor unit_rows(const Tensor& x) {
+  std::int64_t rows = 1;
+  for (int d = 0; d + 1 < x.rank(); ++d) rows *= x.shape()[d];
+  return unit_inner(x.detach().reshape({rows, x.dim(-1)}));
+}
+
 void require_float(const Tensor& x, const char* op) {
   require(x.defined() && is_float(x.dtype()), [&] { return std::string(op) + ": needs a float tensor, got " + describe(x); });
 }

@@ -9,6 +9,11 @@ namespace folio {
 /// The one broadcast reduction: sums `gradient` over the dimensions along which an input of `shape` was expanded.
 Tensor unbroadcast(const Tensor& gradient, const Shape& shape);
 
+/// x cut off from the tape, its last dimension at stride 1: the tensor itself where it is so, else a packed copy.
+Tensor unit_inner(const Tensor& x);
+/// (…, d) as (rows, d), the last dimension at stride 1: a view where the layout allows, else a packed copy.
+Tensor unit_rows(const Tensor& x);
+
 /// Checks that both are float tensors of one dtype.
 void require_same_float(const Tensor& a, const Tensor& b, const char* op);
 void require_float(const Tensor& x, const char* op);
