@@ -1,0 +1,79 @@
+#pragma once
+#include <array>
+#include <memory>
+#include <span>
+
+#include "nn/bias_scheme.hpp"
+#include "nn/router.hpp"
+#include "nn/swiglu.hpp"
+
+namespace folio {
+
+/// Gathers the loss terms that layers add to the objective, each with its factor already in it.
+struct Auxiliary {
+  Tensors terms;
+  /// Their sum, undefined if there are none.
+  Tensor total() const;
+};
+
+/// What one router did since it was last reset.
+struct RouterStatistics {
+  std::vector<std::int64_t> loads;  ///< (token, choice) pairs per expert
+  std::int64_t tokens = 0;
+  double entropy = 0;  ///< nats: mean over tokens of −Σ p log p with p = s/Σs, s the unbiased scores
+  double max_vio() const { return max_violation(loads); }
+};
+/// MaxVio averaged over layers; 0 for none.
+double mean_max_vio(std::span<const RouterStatistics> layers);
+
+/// The routed experts' weights, stacked, so that one grouped product serves them all.
+class Experts : public Module {
+ public:
+  Experts(const DeepSeekConfig& config, Generator& generator, Options options, double residual_std);
+
+  /// rows (rows, hidden) sorted by expert → the same shape, each row through its expert's SwiGLU.
+  Tensor operator()(const Tensor& rows, const Routing& routing) const;
+
+  Tensor gate_up;  ///< (experts, 2·I, hidden): rows 0 … I − 1 are gate, the others up
+  Tensor down;     ///< (experts, hidden, I)
+};
+
+/// Mixture of experts: shared(x) + Σ_{e chosen} weight_e·expert_e(x) (DeepSeek-V3, arXiv 2412.19437, eq. 12–16). Only
+/// chosen experts are computed.
+class DeepSeekMoE : public Module {
+ public:
+  DeepSeekMoE(const DeepSeekConfig& config, Generator& generator, Options options = {}, double residual_std = 0.02);
+
+  /// x (B, T, hidden) → the same shape. While training, the sequence-wise balance loss (config.sequence_loss_alpha > 0)
+  /// is added to `auxiliary`, if given.
+  Tensor operator()(const Tensor& x, Auxiliary* auxiliary = nullptr);
+
+  /// Counts since the last reset, kept apart for training and evaluation; these are of the present mode.
+  RouterStatistics statistics() const;
+  void reset_statistics();
+
+  /// Moves the bias by the loads of all training passes since the last call (one optimizer step, over its
+  /// micro-batches), and resets those counts, which it returns. An Error in evaluation; without tokens nothing moves.
+  RouterStatistics update_bias();
+  void set_bias_scheme(std::unique_ptr<BiasScheme> scheme) { scheme_ = std::move(scheme); }
+
+  Router gate;
+  Experts experts;
+  std::unique_ptr<SwiGLU> shared_experts;  ///< one MLP of width num_shared·I equals the sum of separate ones
+
+ private:
+  /// Counts of one mode: tensors wait on the device until somebody reads them.
+  struct Counts {
+    RouterStatistics total;  ///< its entropy is a sum until it is read
+    Tensors offsets, entropies;
+    void drain();
+  };
+  Counts& counts() { return counts_[training() ? 0 : 1]; }
+  void count(const Gating& gating, const Routing& routing);
+
+  DeepSeekConfig config_;
+  std::unique_ptr<BiasScheme> scheme_;
+  mutable std::array<Counts, 2> counts_;
+};
+
+}  // namespace folio

@@ -1,0 +1,46 @@
+#include "nn/latent_cache.hpp"
+
+namespace folio {
+
+void LatentCache::Layer::append(const Tensor& c_new, const Tensor& k_pe_new) {
+  const std::int64_t end = length + c_new.dim(1);
+  require(end <= capacity(), [&] {
+    return "LatentCache: " + std::to_string(length) + " tokens and " + std::to_string(c_new.dim(1)) +
+           " more do not fit into room for " + std::to_string(capacity()) + ": clear() it or make it larger";
+  });
+  c.slice(1, length, end).copy_from(c_new);
+  k_pe.slice(1, length, end).copy_from(k_pe_new);
+  length = end;
+}
+
+LatentCache::LatentCache(const DeepSeekConfig& config, std::int64_t batch, Options options, std::int64_t capacity) {
+  const std::int64_t room = capacity > 0 ? capacity : config.context;
+  Shape key = {batch, room};
+  if (config.rotary_key == RotaryKey::per_head) key.push_back(config.num_attention_heads);
+  key.push_back(config.rope_head_dim);
+  for (std::int64_t i = 0; i < config.num_hidden_layers; ++i) {
+    layers_.push_back({.c = zeros({batch, room, config.kv_lora_rank}, options), .k_pe = zeros(key, options)});
+  }
+}
+
+void LatentCache::clear() {
+  for (Layer& layer : layers_) layer.length = 0;
+}
+
+std::size_t LatentCache::bytes() const {
+  std::size_t total = 0;
+  for (const Layer& layer : layers_) total += layer.c.storage()->bytes() + layer.k_pe.storage()->bytes();
+  return total;
+}
+
+std::size_t LatentCache::bytes_per_token() const {
+  const auto tokens = static_cast<std::size_t>(layers_.front().c.dim(0) * capacity());
+  return tokens == 0 ? 0 : bytes() / tokens;
+}
+
+std::size_t LatentCache::plain_attention_bytes_per_token(const DeepSeekConfig& config, DType dtype) {
+  const std::int64_t numbers = config.num_attention_heads * (config.q_head_dim() + config.v_head_dim);
+  return static_cast<std::size_t>(config.num_hidden_layers * numbers) * size_of(dtype);
+}
+
+}  // namespace folio

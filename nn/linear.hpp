@@ -1,0 +1,26 @@
+#pragma once
+#include "autograd/ops.hpp"
+#include "nn/init.hpp"
+#include "nn/module.hpp"
+
+namespace folio {
+
+/// y = x·Wᵀ: (…, in) → (…, out), without a bias unless asked.
+class Linear : public Module {
+ public:
+  Linear(std::int64_t in, std::int64_t out, Generator& generator, Options options = {}, double std = 0.02,
+         bool with_bias = false)
+      : weight(add_parameter("weight", normal({out, in}, generator, std, options))) {
+    if (with_bias) bias = add_parameter("bias", zeros({out}, options), false);
+  }
+
+  Tensor operator()(const Tensor& x) const {
+    const Tensor y = linear(x, weight);
+    return bias.defined() ? y + bias : y;
+  }
+
+  Tensor weight;  ///< (out, in)
+  Tensor bias;    ///< (out), or undefined
+};
+
+}  // namespace folio

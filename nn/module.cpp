@@ -1,0 +1,76 @@
+#include "nn/module.hpp"
+
+namespace folio {
+
+Parameters Module::collect(Parameters Module::*own) const {
+  Parameters all = this->*own;
+  for (const Child& child : children_) {
+    for (Parameter p : child.module->collect(own)) {
+      p.name = child.name + "." + p.name;
+      all.push_back(std::move(p));
+    }
+  }
+  return all;
+}
+
+Parameters Module::parameters() const {
+  return collect(&Module::parameters_);
+}
+Parameters Module::buffers() const {
+  return collect(&Module::buffers_);
+}
+
+std::map<std::string, Tensor> Module::state() const {
+  std::map<std::string, Tensor> all;
+  for (const Parameter& p : parameters()) all[p.name] = p.value;
+  for (const Parameter& b : buffers()) all[b.name] = b.value;
+  return all;
+}
+
+void Module::load_state(const std::map<std::string, Tensor>& state) {
+  const auto own = this->state();
+  for (const auto& [name, value] : own) {
+    const auto found = state.find(name);
+    require(found != state.end(), [&] {
+      return "load_state: '" + name + "' " + to_string(value.shape()) + " is missing: " + std::to_string(state.size()) +
+             " tensors were given, the module has " + std::to_string(own.size());
+    });
+    require(found->second.defined() && found->second.shape() == value.shape(), [&] {
+      return "load_state: '" + name + "' is " + describe(found->second) + " but the module's is " + describe(value) +
+             ": build the module with the configuration that the state was saved with";
+    });
+  }
+  for (const auto& [name, value] : state) {
+    require(own.contains(name), [&] {
+      return "load_state: '" + name + "' " + to_string(value.shape()) + " is no part of this module, which has " +
+             std::to_string(own.size()) + " tensors";
+    });
+  }
+  for (auto [name, value] : own) value.copy_from(state.at(name));
+}
+
+void Module::train(bool on) {
+  training_ = on;
+  for (const Child& child : children_) child.module->train(on);
+}
+
+void Module::zero_grad() {
+  for (Parameter& p : parameters()) p.value.zero_grad();
+}
+
+Tensor Module::add_parameter(std::string name, Tensor value, bool decays) {
+  value.requires_grad(true);
+  parameters_.push_back({std::move(name), value, decays});
+  return value;
+}
+
+Tensor Module::add_buffer(std::string name, Tensor value) {
+  buffers_.push_back({std::move(name), value, false});
+  return value;
+}
+
+void Module::add_child(std::string name, Module& child) {
+  children_.push_back({std::move(name), &child});
+}
+
+}  // namespace folio

@@ -1,0 +1,58 @@
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include "autograd/parameter.hpp"
+#include "autograd/tensor.hpp"
+
+namespace folio {
+
+/// What every layer and model is: named parameters (with gradient), named buffers (without), and child modules, whose
+/// names are joined by dots: `layers.0.self_attn.q_a.weight`. A module registers members of its own, so it is neither
+/// copied nor moved.
+class Module {
+ public:
+  Module() = default;
+  virtual ~Module() = default;
+  Module(const Module&) = delete;
+  Module& operator=(const Module&) = delete;
+
+  /// This module's and its children's, in the order of registration. The tensors are the module's own.
+  Parameters parameters() const;
+  Parameters buffers() const;
+
+  /// Parameters and buffers by name.
+  std::map<std::string, Tensor> state() const;
+  /// Copies the values in, converted to this module's dtype and device. Throws, and changes nothing, if a name is
+  /// missing or extra, or a shape differs.
+  void load_state(const std::map<std::string, Tensor>& state);
+
+  /// Training mode (the default) or evaluation, for this module and its children.
+  void train(bool on = true);
+  void eval() { train(false); }
+  bool training() const { return training_; }
+
+  void zero_grad();
+
+ protected:
+  /// Registers a tensor that is trained; `decays` is false where weight decay makes no sense (norms, embeddings).
+  Tensor add_parameter(std::string name, Tensor value, bool decays = true);
+  Tensor add_buffer(std::string name, Tensor value);
+  /// Registers a member or an owned module that lives as long as this one.
+  void add_child(std::string name, Module& child);
+
+ private:
+  struct Child {
+    std::string name;
+    Module* module;
+  };
+  Parameters collect(Parameters Module::*own) const;
+
+  Parameters parameters_;
+  Parameters buffers_;
+  std::vector<Child> children_;
+  bool training_ = true;
+};
+
+}  // namespace folio
