@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "autograd/tensor.hpp"
 
@@ -17,6 +18,21 @@ inline void check_indices(const Tensor& index, std::int64_t below, const char* o
       });
     }
   });
+}
+
+/// Throws unless `row_of` names each of its rows once: then writing row by row leaves none out and meets none twice.
+inline void check_permutation(const Tensor& row_of, const char* op) {
+  const std::int64_t rows = row_of.numel();
+  std::vector<bool> seen(static_cast<std::size_t>(rows), false);
+  for (std::int64_t i = 0; i < rows; ++i) {
+    const std::int32_t row = row_of.ptr<std::int32_t>()[i];
+    const bool fresh = row >= 0 && row < rows && !seen[static_cast<std::size_t>(row)];
+    require(fresh, [&] {
+      return std::string(op) + ": row_of " + to_string(row_of.shape()) + " names row " + std::to_string(row) +
+             " twice or outside [0, " + std::to_string(rows) + "): use what route() returned";
+    });
+    seen[static_cast<std::size_t>(row)] = true;
+  }
 }
 
 }  // namespace folio::cpu

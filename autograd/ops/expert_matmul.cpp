@@ -1,0 +1,101 @@
+// y_e = x_e·W_eᵀ for the rows of each expert e      dx_e = dy_e·W_e,  dW_e = dy_eᵀ·x_e, zero where there are no rows
+#include <vector>
+
+#include "autograd/cpu/gemm.hpp"
+#include "autograd/ops/op.hpp"
+
+namespace folio {
+namespace {
+
+template <class T>
+cpu::Matrix<const T> rows_from(const Tensor& x, std::int64_t row) {
+  return {x.ptr<T>() + row * x.dim(1), x.dim(1), 1};
+}
+/// Expert e's matrix (out, in).
+template <class T, class Element = const T>
+cpu::Matrix<Element> matrix_of(const Tensor& weight, std::int64_t e) {
+  return {weight.ptr<T>() + e * weight.dim(1) * weight.dim(2), weight.dim(2), 1};
+}
+
+/// One product per expert, all of them shared out together: product(expert, first row, rows).
+template <class T, class MakeProduct>
+void multiply_each(const Tensor& offsets, MakeProduct&& product) {
+  const auto* at = offsets.ptr<std::int32_t>();
+  std::vector<cpu::Product<T>> products;
+  for (std::int64_t e = 0; e + 1 < offsets.numel(); ++e) products.push_back(product(e, at[e], at[e + 1] - at[e]));
+  cpu::multiply_all<T>(products);
+}
+
+void check_offsets(const Tensor& offsets, std::int64_t rows) {
+  const auto* at = offsets.ptr<std::int32_t>();
+  const std::int64_t experts = offsets.numel() - 1;
+  bool fits = at[0] == 0 && at[experts] == rows;
+  for (std::int64_t e = 0; e < experts; ++e) fits = fits && at[e] <= at[e + 1];
+  require(fits, [&] {
+    return "expert_matmul: offsets must rise from 0 to the " + std::to_string(rows) + " rows; they end at " +
+           std::to_string(at[experts]);
+  });
+}
+
+}  // namespace
+
+void cpu::expert_matmul(const Tensor& x, const Tensor& weight, const Tensor& offsets, Tensor& y) {
+  check_offsets(offsets, x.dim(0));
+  const std::int64_t in = weight.dim(2), out = weight.dim(1);
+  visit_float(y.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    multiply_each<T>(offsets, [&](std::int64_t e, std::int64_t row, std::int64_t rows) -> Product<T> {
+      return {rows, out, in, rows_from<T>(x, row), matrix_of<T>(weight, e).transposed(), {y.ptr<T>() + row * out, out, 1}};
+    });
+  });
+}
+
+void cpu::expert_matmul_dx(const Tensor& dy, const Tensor& weight, const Tensor& offsets, Tensor& dx) {
+  const std::int64_t in = weight.dim(2), out = weight.dim(1);
+  visit_float(dx.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    multiply_each<T>(offsets, [&](std::int64_t e, std::int64_t row, std::int64_t rows) -> Product<T> {
+      return {rows, in, out, rows_from<T>(dy, row), matrix_of<T>(weight, e), {dx.ptr<T>() + row * in, in, 1}};
+    });
+  });
+}
+
+void cpu::expert_matmul_dw(const Tensor& dy, const Tensor& x, const Tensor& offsets, Tensor& dweight) {
+  const std::int64_t in = dweight.dim(2), out = dweight.dim(1);
+  visit_float(dweight.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    multiply_each<T>(offsets, [&](std::int64_t e, std::int64_t row, std::int64_t rows) -> Product<T> {
+      return {out, in, rows, rows_from<T>(dy, row).transposed(), rows_from<T>(x, row), matrix_of<T, T>(dweight, e)};
+    });
+  });
+}
+
+Tensor expert_matmul(const Tensor& x, const Tensor& weight, const Tensor& offsets) {
+  require_same_float(x, weight, "expert_matmul");
+  const bool fits = x.rank() == 2 && weight.rank() == 3 && x.dim(1) == weight.dim(2) && offsets.defined() &&
+                    offsets.dtype() == DType::int32 && offsets.shape() == Shape{weight.dim(0) + 1};
+  require(fits, [&] {
+    return "expert_matmul: x " + to_string(x.shape()) + ", weight " + to_string(weight.shape()) + " and offsets " +
+           describe(offsets) + " do not fit: needs (rows, in), (experts, out, in) and int32 (experts + 1)";
+  });
+  Tensor y = empty({x.dim(0), weight.dim(1)}, x.options());  // (rows, out)
+  kernel::expert_matmul(x, weight, offsets, y);
+  return record({.op = op::expert_matmul,
+                 .inputs = {x, weight},
+                 .outputs = {y},
+                 .saved = {weight.requires_grad() ? x : Tensor(), x.requires_grad() ? weight : Tensor(), offsets},
+                 .backward = [](const Entry& e, const Tensors& dy) -> Tensors {
+                   Tensor dx, dweight;
+                   if (e.needs(0)) {
+                     dx = empty(e.input_shape(0), dy[0].options());
+                     kernel::expert_matmul_dx(dy[0], e.saved(1), e.saved(2), dx);
+                   }
+                   if (e.needs(1)) {
+                     dweight = empty(e.input_shape(1), dy[0].options());
+                     kernel::expert_matmul_dw(dy[0], e.saved(0), e.saved(2), dweight);
+                   }
+                   return {dx, dweight};
+                 }});
+}
+
+}  // namespace folio
