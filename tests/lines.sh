@@ -14,7 +14,8 @@ for room in autograd nn cuda optim data examples tests; do
   files=$(sources "$room" | tr -cd '\0' | wc -c)
   longest=$(sources "$room" | xargs -0 -r -n1 wc -l | sort -rn | sed -n 1p)
   printf '%-10s %7d %7d  %s\n' "$room" "$files" "$(count "$room")" "$longest"
-  if ((${longest%% *} > limit)); then
+  read -r most _ <<<"${longest:-0}"
+  if ((most > limit)); then
     echo "lines.sh: ${longest#* } has more than $limit lines: split it by purpose" >&2
     status=1
   fi
