@@ -31,17 +31,17 @@ void Module::load_state(const std::map<std::string, Tensor>& state) {
   const auto own = this->state();
   for (const auto& [name, value] : own) {
     const auto found = state.find(name);
-    require(found != state.end(), [&] {
+    require(found != state.end(), [&, &name = name, &value = value] {
       return "load_state: '" + name + "' " + to_string(value.shape()) + " is missing: " + std::to_string(state.size()) +
              " tensors were given, the module has " + std::to_string(own.size());
     });
-    require(found->second.defined() && found->second.shape() == value.shape(), [&] {
+    require(found->second.defined() && found->second.shape() == value.shape(), [&, &name = name, &value = value] {
       return "load_state: '" + name + "' is " + describe(found->second) + " but the module's is " + describe(value) +
              ": build the module with the configuration that the state was saved with";
     });
   }
   for (const auto& [name, value] : state) {
-    require(own.contains(name), [&] {
+    require(own.contains(name), [&, &name = name, &value = value] {
       return "load_state: '" + name + "' " + to_string(value.shape()) + " is no part of this module, which has " +
              std::to_string(own.size()) + " tensors";
     });

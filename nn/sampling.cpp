@@ -59,6 +59,7 @@ std::int32_t sample_token(std::span<const double> logits, const SamplingOptions&
   if (options.top_k > 0) order.resize(std::min(order.size(), static_cast<std::size_t>(options.top_k)));
 
   std::vector<double> cumulative;
+  cumulative.reserve(order.size());
   double total = 0;
   for (std::int32_t id : order) cumulative.push_back(total += std::exp((at(id) - *best) / options.temperature));
   if (options.top_p < 1) {
