@@ -33,7 +33,7 @@ export DEADLINE build
 # shellcheck disable=SC2016
 printf '%s\0' "${!chosen[@]}" | sort -z | xargs -0 -P "$(nproc)" -I{} bash -c '
   (($(date +%s) < DEADLINE)) || { echo "tidy.sh: no time left for {}"; exit 0; }
-  output=$(clang-tidy --quiet -p "$build" --extra-arg=-Wno-unknown-warning-option {} 2>&1) && exit
+  output=$(clang-tidy --quiet -p "$build" {} 2>&1) && exit
   printf "%s\n" "$output"
   exit 1'
 echo "tidy.sh: ${#chosen[@]} sources clean"
