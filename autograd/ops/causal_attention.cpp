@@ -1,0 +1,293 @@
+// y_t = Σ_s p_ts·v_s,  p_t = softmax over s ≤ t + offset of scale·q_t·key_s,  key = [k | shared]
+// dv_s = Σ_t p_ts·dy_t,  ds_ts = p_ts·(dy_t·v_s − dy_t·y_t)·scale,  dq_t = Σ_s ds_ts·key_s,  dkey_s = Σ_t ds_ts·q_t
+// Scores live for one block of queries at a time; backward makes p again from log Σ exp (Dao et al. 2022).
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "autograd/cpu/elementwise.hpp"
+#include "autograd/cpu/gemm.hpp"
+#include "autograd/fault.hpp"
+#include "autograd/ops/op.hpp"
+
+namespace folio {
+namespace {
+
+using cpu::Matrix;
+using cpu::MutableRow;
+using cpu::Row;
+
+constexpr std::int64_t query_block = 64;
+constexpr std::int64_t lanes = 16;  // rows of scores are padded to whole vectors
+
+std::int64_t padded(std::int64_t n) { return (n + lanes - 1) / lanes * lanes; }
+
+/// The rows of one head of one sequence of x (B, T, H, width).
+template <class T>
+Matrix<const T> head_of(const Tensor& x, std::int64_t b, std::int64_t h) {
+  return {x.ptr<T>() + b * x.strides()[0] + h * x.strides()[2], x.strides()[1], 1};
+}
+template <class T>
+Matrix<T> mutable_head_of(const Tensor& x, std::int64_t b, std::int64_t h) {
+  return {x.ptr<T>() + b * x.strides()[0] + h * x.strides()[2], x.strides()[1], 1};
+}
+
+template <class T>
+void copy_columns(Matrix<const T> from, std::int64_t rows, std::int64_t width, Matrix<T> to) {
+  for (std::int64_t i = 0; i < rows; ++i) {
+    std::copy(from.data + i * from.row_stride, from.data + i * from.row_stride + width, to.data + i * to.row_stride);
+  }
+}
+
+template <class T>
+bool is_finite(const T* row, std::int64_t width) {
+  return (Row<T>(row, width) * T{0}).sum() == 0;
+}
+
+template <class T>
+bool is_finite(Matrix<const T> x, std::int64_t rows, std::int64_t width) {
+  constexpr std::int64_t chunk = 64;
+  for (std::int64_t column = 0; column < width; column += chunk) {
+    const std::int64_t columns = std::min(chunk, width - column);
+    Eigen::Array<T, Eigen::Dynamic, 1, 0, chunk, 1> zeros = Eigen::Array<T, Eigen::Dynamic, 1>::Zero(columns);
+    for (std::int64_t i = 0; i < rows; ++i) zeros += Row<T>(x.data + i * x.row_stride + column, columns) * T{0};
+    if (zeros.sum() != 0) return false;
+  }
+  return true;
+}
+
+/// x with 0 in place of what is not finite, so that a masked probability of 0 times it is 0.
+template <class T>
+Matrix<const T> cleaned(Matrix<const T> x, std::int64_t rows, std::int64_t width, Tensor& keeper) {
+  keeper = empty({rows, width}, {dtype_of<T>()});
+  T* to = keeper.ptr<T>();
+  for (std::int64_t i = 0; i < rows * width; ++i) {
+    const T value = x.data[i / width * x.row_stride + i % width];
+    to[i] = std::isfinite(value) ? value : T{0};
+  }
+  return {to, width, 1};
+}
+
+/// One head of one sequence: q (T, K + R), key (S, K + R) = [k | shared], v (S, V).
+template <class T>
+struct Head {
+  Matrix<const T> q, key, v;
+  Tensor packed_key;
+};
+
+template <class T>
+Head<T> head(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& shared, std::int64_t b, std::int64_t h) {
+  Head<T> one = {head_of<T>(q, b, h), head_of<T>(k, b, h), head_of<T>(v, b, h), {}};
+  if (!shared.defined()) return one;
+  const std::int64_t keys = k.dim(1), own = k.dim(3), width = q.dim(3);
+  one.packed_key = empty({keys, width}, k.options());
+  const Matrix<T> packed = {one.packed_key.template ptr<T>(), width, 1};
+  copy_columns(one.key, keys, own, packed);
+  copy_columns({shared.ptr<T>() + b * shared.strides()[0], shared.strides()[1], 1}, keys, width - own,
+               packed.at(0, own));
+  one.key = {packed.data, width, 1};
+  return one;
+}
+
+/// Blocks of queries from the last to the first: the last sees every key.
+template <class F>
+void for_query_blocks(std::int64_t queries, std::int64_t keys, F&& f) {
+  for (std::int64_t block = (queries - 1) / query_block; block >= 0; --block) {
+    const std::int64_t first = block * query_block, last = std::min(queries, first + query_block);
+    f(first, last - first, keys - (queries - last));
+  }
+}
+
+/// How many of the `visible` keys of a block the query t sees.
+std::int64_t seen_by(std::int64_t t, std::int64_t offset, std::int64_t visible) {
+  return std::clamp<std::int64_t>(t + offset + 1, 0, visible);
+}
+
+}  // namespace
+
+void cpu::causal_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& shared_key, double scale,
+                           std::int64_t offset, Tensor& y, Tensor& log_sum) {
+  visit_float(q.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    const std::int64_t queries = q.dim(1), heads = q.dim(2), keys = k.dim(1), width = q.dim(3), out = v.dim(3);
+    if (queries == 0) return;
+    const std::int64_t stride = padded(keys);
+    parallel_for(q.dim(0) * heads, [&](std::int64_t task) {
+      const std::int64_t b = task / heads, h = task % heads;
+      Head<T> one = head<T>(q, k, v, shared_key, b, h);
+      Tensor clean[3];
+      const Head<T> given = one;
+      const bool finite = is_finite(one.q, queries, width) && is_finite(one.key, keys, width) && is_finite(one.v, keys, out);
+      if (!finite) {
+        one.q = cleaned(one.q, queries, width, clean[0]);
+        one.key = cleaned(one.key, keys, width, clean[1]);
+        one.v = cleaned(one.v, keys, out, clean[2]);
+      }
+      const Tensor scratch = empty({query_block, stride}, q.options());
+      const Matrix<T> y_head = mutable_head_of<T>(y, b, h);
+      T* log_sums = log_sum.ptr<T>() + task * queries;
+      for_query_blocks(queries, keys, [&](std::int64_t first, std::int64_t rows, std::int64_t visible) {
+        const Matrix<T> scores = {scratch.ptr<T>(), stride, 1};  // (rows, visible)
+        multiply<T>({rows, visible, width, one.q.at(first, 0), one.key.transposed(), scores});
+        std::array<T, query_block> inverse_sum;
+        for (std::int64_t i = 0; i < rows; ++i) {
+          T* row = scores.data + i * stride;
+          const std::int64_t seen = seen_by(first + i, offset, visible);
+          const T top = (scale < 0 ? Row<T>(row, seen).minCoeff() : Row<T>(row, seen).maxCoeff()) * static_cast<T>(scale);
+          MutableRow<T> p(row, padded(seen));
+          p = (p * static_cast<T>(scale) - top).exp();
+          std::fill(row + seen, row + visible, T{0});
+          const T sum = Row<T>(row, seen).sum();
+          inverse_sum[static_cast<std::size_t>(i)] = 1 / sum;
+          log_sums[first + i] = top + std::log(sum);
+        }
+        const Matrix<T> y_block = y_head.at(first, 0);
+        multiply<T>({rows, out, visible, {scores.data, stride, 1}, one.v, y_block});
+        for (std::int64_t i = 0; i < rows; ++i) {
+          MutableRow<T>(y_block.data + i * y_block.row_stride, out) *= inverse_sum[static_cast<std::size_t>(i)];
+        }
+      });
+      if (finite) return;
+      // A query that is not finite, or that sees a key or a value that is not, has no answer.
+      std::int64_t bad = 0;
+      while (bad < keys && is_finite(given.key.data + bad * given.key.row_stride, width) &&
+             is_finite(given.v.data + bad * given.v.row_stride, out)) {
+        ++bad;
+      }
+      for (std::int64_t t = 0; t < queries; ++t) {
+        if (t + offset < bad && is_finite(given.q.data + t * given.q.row_stride, width)) continue;
+        log_sums[t] = std::numeric_limits<T>::quiet_NaN();
+        MutableRow<T>(y_head.data + t * y_head.row_stride, out).setConstant(log_sums[t]);
+      }
+    });
+  });
+}
+
+void cpu::causal_attention_backward(const Tensor& dy, const Tensor& q, const Tensor& k, const Tensor& v,
+                                    const Tensor& shared_key, const Tensor& y, const Tensor& log_sum, double scale,
+                                    std::int64_t offset, Tensor& dq, Tensor& dk, Tensor& dv, Tensor& dshared) {
+  visit_float(q.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    const std::int64_t queries = q.dim(1), heads = q.dim(2), keys = k.dim(1), width = q.dim(3), out = v.dim(3);
+    const std::int64_t own = k.dim(3), stride = padded(keys);
+    const bool keys_needed = dk.defined() || dshared.defined();
+    // Each head's part of dshared, added in the order of the heads.
+    const Tensor parts = dshared.defined() ? empty({q.dim(0), keys, heads, width - own}, q.options()) : Tensor();
+    if (queries == 0) {
+      for (Tensor* x : {&dk, &dv, &dshared}) {
+        if (x->defined()) x->fill(0);
+      }
+      return;
+    }
+    parallel_for(q.dim(0) * heads, [&](std::int64_t task) {
+      const std::int64_t b = task / heads, h = task % heads;
+      Head<T> one = head<T>(q, k, v, shared_key, b, h);
+      Matrix<const T> dy_head = head_of<T>(dy, b, h);
+      const Matrix<const T> y_head = head_of<T>(y, b, h), dy_given = dy_head;
+      Tensor clean[4];
+      const bool finite = is_finite(one.q, queries, width) && is_finite(one.key, keys, width) &&
+                          is_finite(one.v, keys, out) && is_finite(dy_head, queries, out);
+      if (!finite) {
+        one.q = cleaned(one.q, queries, width, clean[0]);
+        one.key = cleaned(one.key, keys, width, clean[1]);
+        one.v = cleaned(one.v, keys, out, clean[2]);
+        dy_head = cleaned(dy_head, queries, out, clean[3]);
+      }
+      const Tensor scratch = empty({2 * query_block, stride}, q.options());
+      const Tensor dkey_all = keys_needed ? empty({keys, width}, q.options()) : Tensor();
+      const Matrix<T> p = {scratch.ptr<T>(), stride, 1}, ds = p.at(query_block, 0);  // (rows, visible)
+      const T* log_sums = log_sum.ptr<T>() + task * queries;
+      const T factor = static_cast<T>(scale);
+      for_query_blocks(queries, keys, [&](std::int64_t first, std::int64_t rows, std::int64_t visible) {
+        const bool more = first + rows < queries;  // a later block has been here
+        const Matrix<const T> q_block = one.q.at(first, 0), dy_block = dy_head.at(first, 0);
+        multiply<T>({rows, visible, width, q_block, one.key.transposed(), p});
+        multiply<T>({rows, visible, out, dy_block, one.v.transposed(), ds});
+        for (std::int64_t i = 0; i < rows; ++i) {
+          const std::int64_t t = first + i, seen = seen_by(t, offset, visible);
+          const Row<T> g(dy_given.data + t * dy_given.row_stride, out);
+          const T along = (g * Row<T>(y_head.data + t * y_head.row_stride, out)).sum();
+          MutableRow<T> p_row(p.data + i * stride, padded(seen)), ds_row(ds.data + i * stride, padded(seen));
+          p_row = (p_row * factor - (log_sums[t] + 0 * along)).exp();
+          ds_row = p_row * (ds_row - along) * factor;
+          std::fill(p_row.data() + seen, p_row.data() + visible, T{0});
+          std::fill(ds_row.data() + seen, ds_row.data() + visible, T{0});
+        }
+        const Matrix<const T> p_read = {p.data, stride, 1}, ds_read = {ds.data, stride, 1};
+        if (dv.defined()) {
+          multiply<T>({visible, out, rows, p_read.transposed(), dy_block, mutable_head_of<T>(dv, b, h), more});
+        }
+        if (dq.defined()) {
+          multiply<T>({rows, width, visible, ds_read, one.key, mutable_head_of<T>(dq, b, h).at(first, 0)});
+        }
+        if (keys_needed) {
+          multiply<T>({visible, width, rows, ds_read.transposed(), q_block, {dkey_all.ptr<T>(), width, 1}, more});
+        }
+      });
+      if (!keys_needed) return;
+      const Matrix<const T> dkey = {dkey_all.ptr<T>(), width, 1};
+      if (dk.defined()) copy_columns(dkey, keys, own, mutable_head_of<T>(dk, b, h));
+      if (dshared.defined()) copy_columns(dkey.at(0, own), keys, width - own, mutable_head_of<T>(parts, b, h));
+    });
+    if (dshared.defined()) cpu::sum(parts, q.dim(0) * keys, heads, width - own, dshared);
+  });
+}
+
+namespace {
+
+struct Masking {
+  double scale;
+  std::int64_t offset;
+};
+
+void check(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& shared_key, std::int64_t offset) {
+  require_same_float(q, k, "causal_attention");
+  require_same_float(q, v, "causal_attention");
+  if (shared_key.defined()) require_same_float(q, shared_key, "causal_attention");
+  bool fits = q.rank() == 4 && k.rank() == 4 && v.rank() == 4 && (!shared_key.defined() || shared_key.rank() == 3);
+  if (fits) {
+    const std::int64_t batch = q.dim(0), heads = q.dim(2), keys = k.dim(1);
+    const std::int64_t rope = shared_key.defined() ? shared_key.dim(2) : 0;
+    fits = k.shape() == Shape{batch, keys, heads, q.dim(3) - rope} && v.dim(0) == batch && v.dim(1) == keys &&
+           v.dim(2) == heads && (!shared_key.defined() || (shared_key.dim(0) == batch && shared_key.dim(1) == keys)) &&
+           offset >= 0 && keys == offset + q.dim(1);
+  }
+  require(fits, [&] {
+    return "causal_attention: q " + to_string(q.shape()) + ", k " + to_string(k.shape()) + ", v " +
+           to_string(v.shape()) + ", shared key " + (shared_key.defined() ? to_string(shared_key.shape()) : "none") +
+           ", offset " + std::to_string(offset) +
+           " do not fit: needs (B, T, H, K + R), (B, S, H, K), (B, S, H, V), (B, S, R), S = offset + T";
+  });
+}
+
+Tensor readable(const Tensor& x) { return x.defined() ? unit_inner(x) : x; }
+
+}  // namespace
+
+Tensor causal_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& shared_key, double scale,
+                        std::int64_t offset) {
+  check(q, k, v, shared_key, offset);
+  Tensor y = empty({q.dim(0), q.dim(1), q.dim(2), v.dim(3)}, q.options());
+  Tensor log_sum = empty({q.dim(0), q.dim(2), q.dim(1)}, q.options());  // (B, H, T)
+  kernel::causal_attention(readable(q), readable(k), readable(v), readable(shared_key), scale, offset, y, log_sum);
+  return record({.op = op::causal_attention,
+                 .inputs = {q, k, v, shared_key},
+                 .outputs = {y},
+                 .saved = {q, k, v, shared_key, y, log_sum},
+                 .parameters = Masking{scale, offset},
+                 .backward = [](const Entry& e, const Tensors& dy) -> Tensors {
+                   auto [scale, offset] = e.parameter<Masking>();
+                   if (fault::active(fault::Point::shift_mask)) --offset;
+                   const Tensor key = e.has_saved(3) ? e.saved(3) : Tensor();
+                   Tensors dx(4);
+                   for (std::size_t i = 0; i < 4; ++i) {
+                     if (e.needs(i)) dx[i] = empty(e.input_shape(i), dy[0].options());
+                   }
+                   kernel::causal_attention_backward(unit_inner(dy[0]), readable(e.saved(0)), readable(e.saved(1)),
+                                                     readable(e.saved(2)), readable(key), e.saved(4), e.saved(5), scale,
+                                                     offset, dx[0], dx[1], dx[2], dx[3]);
+                   return dx;
+                 }});
+}
+
+}  // namespace folio
