@@ -2,7 +2,7 @@
 function(folio_flags target)
   target_compile_features(${target} PUBLIC cxx_std_20)
   set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ON)
-  target_compile_options(${target} PRIVATE -Wall -Wextra -Wnon-virtual-dtor -Woverloaded-virtual
+  target_compile_options(${target} PRIVATE -Wall -Wextra -fno-math-errno -Wnon-virtual-dtor -Woverloaded-virtual
     $<$<BOOL:${FOLIO_WERROR}>:-Werror>
     # g++ 12 reports its own AVX-512 intrinsics (GCC bug 105593) and its own std::string (GCC bug 105651).
     $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized;-Wno-restrict>

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "autograd/kernel_types.hpp"
+#include "autograd/random.hpp"
 #include "autograd/tensor.hpp"
 
 namespace folio {

@@ -3,6 +3,7 @@
 #include <Eigen/Core>
 #include <algorithm>
 #include <array>
+#include <tuple>
 #include <utility>
 
 #include "autograd/cpu/iterate.hpp"
@@ -34,20 +35,46 @@ const T* packed_run(const T* source, std::int64_t stride, std::int64_t length, T
 
 }  // namespace detail
 
+/// An operand of map_elements whose elements are of another type than the result's: `As<std::int32_t>{mask}`.
+template <class Element>
+struct As {
+  const Tensor& tensor;
+};
+
+namespace detail {
+
+template <class T, class Operand>
+struct ElementOf {
+  using type = T;
+};
+template <class T, class U>
+struct ElementOf<T, As<U>> {
+  using type = U;
+};
+inline const Tensor* tensor_of(const Tensor& x) { return &x; }
+template <class U>
+const Tensor* tensor_of(const As<U>& x) {
+  return &x.tensor;
+}
+
+}  // namespace detail
+
 /// y = formula(x…), element by element, for any strides and broadcasts. `formula` maps Eigen array expressions of element
-/// type T to one; chunk borders depend on shapes only.
+/// type T (or that of an operand wrapped in As) to one of type T; chunk borders depend on shapes only.
 template <class T, class Formula, class... In>
 void map_elements(Tensor& y, Formula&& formula, const In&... x) {
   constexpr int operands = 1 + sizeof...(In);
   if (y.numel() == 0) return;
-  const Walk<operands> walk = make_walk<operands>({&y, &x...});
-  const std::array<T*, operands> base = {y.ptr<T>(), x.template ptr<T>()...};
+  const Walk<operands> walk = make_walk<operands>({&y, detail::tensor_of(x)...});
+  const std::tuple<T*, typename detail::ElementOf<T, In>::type*...> base = {
+      y.ptr<T>(), detail::tensor_of(x)->template ptr<typename detail::ElementOf<T, In>::type>()...};
   const std::int64_t runs_per_task = std::max<std::int64_t>(1, detail::task / walk.length);
   const std::int64_t pieces = walk.length > detail::task ? (walk.length + detail::task - 1) / detail::task : 1;
   const std::int64_t run_tasks = (walk.runs + runs_per_task - 1) / runs_per_task;
 
   parallel_for(run_tasks * pieces, [&](std::int64_t index) {
-    alignas(64) std::array<std::array<T, detail::chunk>, operands> buffers;
+    alignas(64) std::array<T, detail::chunk> result;
+    alignas(64) std::tuple<std::array<typename detail::ElementOf<T, In>::type, detail::chunk>...> buffers;
     const std::int64_t first = index / pieces * runs_per_task;
     const std::int64_t last = std::min(first + runs_per_task, walk.runs);
     const std::int64_t from = index % pieces * detail::task;
@@ -57,12 +84,12 @@ void map_elements(Tensor& y, Formula&& formula, const In&... x) {
       for (std::int64_t begin = from; begin < to; begin += detail::chunk) {
         const std::int64_t length = std::min(detail::chunk, to - begin);
         const std::int64_t out_stride = walk.inner_stride(0);
-        T* out = base[0] + at[0] + begin * out_stride;
-        T* target = out_stride == 1 ? out : buffers[0].data();
+        T* out = std::get<0>(base) + at[0] + begin * out_stride;
+        T* target = out_stride == 1 ? out : result.data();
         [&]<std::size_t... I>(std::index_sequence<I...>) {
-          MutableRow<T>(target, length) = formula(Row<T>(
-              detail::packed_run(base[I + 1] + at[I + 1] + begin * walk.inner_stride(I + 1),
-                                 walk.inner_stride(I + 1), length, buffers[I + 1].data()),
+          MutableRow<T>(target, length) = formula(Row<typename detail::ElementOf<T, In>::type>(
+              detail::packed_run(std::get<I + 1>(base) + at[I + 1] + begin * walk.inner_stride(I + 1),
+                                 walk.inner_stride(I + 1), length, std::get<I>(buffers).data()),
               length)...);
         }(std::index_sequence_for<In...>{});
         if (out_stride != 1) {

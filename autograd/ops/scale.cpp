@@ -26,6 +26,4 @@ Tensor scale(const Tensor& x, double factor, double shift) {
                  }});
 }
 
-Tensor negate(const Tensor& x) { return scale(x, -1); }
-
 }  // namespace folio

@@ -82,10 +82,4 @@ Tensor sum(const Tensor& x, const Dims& dims, bool keep) {
                  }});
 }
 
-Tensor mean(const Tensor& x, const Dims& dims, bool keep) {
-  const Tensor total = sum(x, dims, keep);
-  require(x.numel() > 0, [&] { return "mean: of no elements, " + describe(x); });
-  return scale(total, static_cast<double>(total.numel()) / static_cast<double>(x.numel()));
-}
-
 }  // namespace folio

@@ -38,4 +38,21 @@ Problem draw_scale(Draw& draw) {
           .description = to_string(shape) + " times " + std::to_string(factor)};
 }
 
+Problem draw_negate(Draw& draw) {
+  const Shape shape = draw.shape(0, 4);
+  return {.inputs = {draw.normal(shape)},
+          .f = [](const Tensors& x) -> Tensors { return {negate(x[0])}; },
+          .description = to_string(shape)};
+}
+
+// Whole exponents on both sides of 0; others to the right of it.
+Problem draw_power(Draw& draw) {
+  const Shape shape = draw.shape(0, 4);
+  const bool whole = draw.chance(0.6);
+  const double p = whole ? static_cast<double>(draw.integer(-3, 5)) : 0.5 * static_cast<double>(draw.integer(-5, 5)) + 0.25;
+  return {.inputs = {whole ? draw.away_from_zero(shape) : draw.uniform(shape, 0.5, 2)},
+          .f = [=](const Tensors& x) -> Tensors { return {power(x[0], p)}; },
+          .description = to_string(shape) + " to the power " + std::to_string(p)};
+}
+
 }  // namespace folio::testing
