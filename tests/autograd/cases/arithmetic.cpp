@@ -49,7 +49,8 @@ Problem draw_negate(Draw& draw) {
 Problem draw_power(Draw& draw) {
   const Shape shape = draw.shape(0, 4);
   const bool whole = draw.chance(0.6);
-  const double p = whole ? static_cast<double>(draw.integer(-3, 5)) : 0.5 * static_cast<double>(draw.integer(-5, 5)) + 0.25;
+  const double p =
+      whole ? static_cast<double>(draw.integer(-3, 5)) : 0.5 * static_cast<double>(draw.integer(-5, 5)) + 0.25;
   return {.inputs = {whole ? draw.away_from_zero(shape) : draw.uniform(shape, 0.5, 2)},
           .f = [=](const Tensors& x) -> Tensors { return {power(x[0], p)}; },
           .description = to_string(shape) + " to the power " + std::to_string(p)};

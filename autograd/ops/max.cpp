@@ -1,0 +1,82 @@
+// y = max or min of x along one dimension, with its index      dx = dy at that index, 0 elsewhere
+// Ties go to the lowest index. NaN is beyond every number: the first one is both the maximum and the minimum.
+#include "autograd/cpu/elementwise.hpp"
+#include "autograd/ops/op.hpp"
+
+namespace folio {
+
+void cpu::extreme(const Tensor& x, std::int64_t outer, std::int64_t n, std::int64_t inner, Extreme which, Tensor& y,
+                  Tensor& index) {
+  visit_float(x.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    constexpr std::int64_t width = 64;  // columns at once
+    const std::int64_t blocks = (inner + width - 1) / width;
+    const T sign = which == Extreme::max ? T{1} : T{-1};
+    const auto reduce = [&](std::int64_t block) {
+      const std::int64_t o = block / blocks, column = block % blocks * width;
+      const std::int64_t columns = std::min(width, inner - column);
+      const T* in = x.ptr<T>() + o * n * inner + column;
+      T* best = y.ptr<T>() + o * inner + column;
+      std::int32_t* at = index.ptr<std::int32_t>() + o * inner + column;
+      std::copy(in, in + columns, best);
+      std::fill(at, at + columns, 0);
+      for (std::int64_t i = 1; i < n; ++i) {
+        for (std::int64_t c = 0; c < columns; ++c) {
+          const T value = in[i * inner + c];
+          const bool beats = !(sign * value <= sign * best[c]) && best[c] == best[c];
+          best[c] = beats ? value : best[c];
+          at[c] = beats ? static_cast<std::int32_t>(i) : at[c];
+        }
+      }
+    };
+    parallel_ranges(outer * blocks, 1 + detail::task / (n * std::min(inner + 1, width)),
+                    [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t block = begin; block < end; ++block) reduce(block);
+    });
+  });
+}
+
+namespace {
+
+std::pair<Tensor, Tensor> extreme(const Tensor& x, int dim, bool keep, Extreme which, OpName op) {
+  require_float(x, op.text);
+  const int d = normalize_dim(dim, x.rank(), op.text);
+  const std::int64_t n = x.dim(d);
+  require(n > 0, [&] {
+    return std::string(op.text) + ": " + describe(x) + " has no elements along dimension " + std::to_string(dim);
+  });
+  std::int64_t outer = 1, inner = 1;
+  for (int i = 0; i < x.rank(); ++i) (i < d ? outer : inner) *= i == d ? 1 : x.shape()[i];
+  Shape kept = x.shape(), shape = kept;
+  kept[d] = 1;
+  if (keep) {
+    shape = kept;
+  } else {
+    shape.erase(d);
+  }
+  Tensor y = empty(shape, x.options()), index = empty(shape, {DType::int32, x.device()});
+  kernel::extreme(x, outer, n, inner, which, y, index);
+  y = record({.op = op,
+              .inputs = {x},
+              .outputs = {y},
+              .saved = {index},
+              .parameters = std::pair(d, kept),
+              .backward = [](const Entry& e, const Tensors& dy) -> Tensors {
+                const auto& [along, extents] = e.parameter<std::pair<int, Shape>>();
+                Tensor dx = empty(e.input_shape(0), dy[0].options());
+                kernel::gather_backward(dy[0].reshape(extents), along, e.saved(0).reshape(extents), dx);
+                return {dx};
+              }});
+  return {y, index};
+}
+
+}  // namespace
+
+std::pair<Tensor, Tensor> max(const Tensor& x, int dim, bool keep) {
+  return extreme(x, dim, keep, Extreme::max, op::max);
+}
+std::pair<Tensor, Tensor> min(const Tensor& x, int dim, bool keep) {
+  return extreme(x, dim, keep, Extreme::min, op::min);
+}
+
+}  // namespace folio
