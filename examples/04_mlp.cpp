@@ -48,7 +48,7 @@ int main() {
   Generator random(1);
   const Moons moons = make_moons(400, random);
 
-  nn::Linear first(2, 32, random), second(32, 2, random);
+  Linear first(2, 32, random, {}, 0.5), second(32, 2, random, {}, 0.5);
   std::vector<Parameter> parameters = first.parameters();
   for (const Parameter& p : second.parameters()) parameters.push_back({"second." + p.name, p.value, p.decays});
   optim::AdamW adam(parameters, {.lr = 2e-2});
@@ -61,7 +61,7 @@ int main() {
     adam.step();
     if (step % 50 == 0) {
       std::cout << "step " << std::setw(3) << step << "  loss " << std::fixed << std::setprecision(4) << loss.item()
-                << "  right " << std::setprecision(3) << accuracy(logits, moons.sides) << "\n";
+                << "  right " << std::setprecision(3) << accuracy(logits.detach(), moons.sides) << "\n";
     }
   }
 }
