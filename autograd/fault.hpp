@@ -12,8 +12,9 @@ namespace fault {
 /// Places inside shared helpers that a test can break.
 enum class Point { none, overwrite_gradient, skip_broadcast_reduction, shift_mask };
 
-/// Called around every entry's backward function.
+/// Called when an op has been recorded, and around every entry's backward function.
 struct Hook {
+  void (*recorded)(Entry&, const std::vector<Tensor>& outputs) = nullptr;
   void (*before)(Entry&, std::vector<Tensor>& output_gradients) = nullptr;
   void (*after)(Entry&, std::vector<Tensor>& input_gradients) = nullptr;
 };
@@ -21,7 +22,17 @@ struct Hook {
 inline thread_local Point armed = Point::none;
 inline thread_local Hook hook;
 
-inline bool active(Point point) { return armed == point; }
+/// How often an armed point was passed, which tells a test whether the fault was really planted.
+inline thread_local int hits = 0;
+
+inline bool active(Point point) {
+  if (armed != point) return false;
+  ++hits;
+  return true;
+}
+inline void after_record(Entry& entry, const std::vector<Tensor>& outputs) {
+  if (hook.recorded) hook.recorded(entry, outputs);
+}
 inline void before_backward(Entry& entry, std::vector<Tensor>& output_gradients) {
   if (hook.before) hook.before(entry, output_gradients);
 }

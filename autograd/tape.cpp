@@ -17,18 +17,25 @@ std::atomic<std::size_t> entries_alive{0};
 
 constexpr std::uint64_t consumed = ~std::uint64_t{0};
 
-/// The one place where gradients add up.
-void accumulate(GradientSlot& slot, const Tensor& gradient, const Entry& entry) {
-  require(gradient.shape() == slot.shape && gradient.dtype() == slot.options.dtype, [&] {
-    return std::string(entry.op.text) + ": backward returned a gradient that is " + describe(gradient) +
-           " for an input of shape " + to_string(slot.shape);
-  });
+/// The one place where gradients add up. What a leaf ends up with is packed and its own: optimizers and clipping change
+/// it in place, which must reach neither another leaf, nor the caller's cotangent, nor an element twice.
+void accumulate(GradientSlot& slot, Tensor gradient) {
   if (!slot.gradient.defined() || fault::active(fault::Point::overwrite_gradient)) {
-    slot.gradient = gradient;
+    const bool own = gradient.is_sole_owner() && gradient.is_contiguous();
+    slot.gradient = own || !slot.is_leaf() ? std::move(gradient) : gradient.clone();
   } else if (slot.gradient.is_sole_owner() && slot.gradient.is_contiguous()) {
     kernel::add(slot.gradient, gradient, slot.gradient);
   } else {
     slot.gradient = add(slot.gradient, gradient);
+  }
+}
+
+/// Marks what an entry made as walked over, and lets go of gradients that were on their way.
+void retire(Entry& entry) {
+  for (auto& output : entry.outputs) {
+    if (!output) continue;
+    output->recording = consumed;
+    output->gradient = {};
   }
 }
 
@@ -44,7 +51,6 @@ Tensors take_output_gradients(Entry& entry) {
       continue;
     }
     gradients.push_back(slot->gradient.defined() ? std::move(slot->gradient) : zeros(slot->shape, slot->options));
-    slot->gradient = {};
   }
   return gradients;
 }
@@ -71,7 +77,10 @@ Tape::Tape() : recording_(++recordings), outer_(innermost) { innermost = this; }
 
 Tape::~Tape() {
   entries_alive -= entries_.size();
-  innermost = outer_;
+  // Usually this one is the innermost; tapes on the heap may go in any order.
+  Tape** link = &innermost;
+  while (*link != nullptr && *link != this) link = &(*link)->outer_;
+  if (*link == this) *link = outer_;
 }
 
 Tape* Tape::current() { return paused ? nullptr : innermost; }
@@ -93,9 +102,27 @@ void check_root(const Tensor& root, const Tensor& cotangent, std::uint64_t recor
           [] { return std::string("backward: called twice on one recording; record the forward pass again"); });
   require(root.slot()->is_leaf() || root.slot()->recording == recording,
           [] { return std::string("backward: the root was recorded on another tape, which may be gone (a stale tape)"); });
-  require(cotangent.shape() == root.shape() && cotangent.dtype() == root.dtype(), [&] {
-    return "backward: the cotangent is " + describe(cotangent) + " but the root is " + describe(root);
+  const bool fits = cotangent.shape() == root.shape() && cotangent.dtype() == root.dtype();
+  require(fits && cotangent.device() == root.device(), [&] {
+    return "backward: the cotangent is " + describe(cotangent) + " on " + name_of(cotangent.device()) +
+           " but the root is " + describe(root) + " on " + name_of(root.device());
   });
+}
+
+void check_gradients(const Entry& entry, const Tensors& gradients) {
+  const auto fail = [&](const std::string& what) { throw Error(std::string(entry.op.text) + ": backward " + what); };
+  if (gradients.size() != entry.inputs.size()) {
+    fail("returned " + std::to_string(gradients.size()) + " gradients for " + std::to_string(entry.inputs.size()) + " inputs");
+  }
+  for (std::size_t i = 0; i < gradients.size(); ++i) {
+    if (!entry.needs(i)) continue;
+    const GradientSlot& slot = *entry.inputs[i];
+    if (!gradients[i].defined()) fail("left input " + std::to_string(i) + " without a gradient");
+    if (gradients[i].shape() != slot.shape || gradients[i].dtype() != slot.options.dtype) {
+      fail("returned a gradient that is " + describe(gradients[i]) + " for input " + std::to_string(i) + ", which is " +
+           name_of(slot.options.dtype) + " " + to_string(slot.shape));
+    }
+  }
 }
 }  // namespace
 
@@ -105,36 +132,38 @@ void Tape::backward(const Tensors& roots, const Tensors& cotangents) {
   });
   for (std::size_t i = 0; i < roots.size(); ++i) check_root(roots[i], cotangents[i], recording_);
   const NoRecording pause;
-  for (std::size_t i = 0; i < roots.size(); ++i) {
-    Tensor& gradient = roots[i].slot()->gradient;
-    gradient = gradient.defined() ? add(gradient, cotangents[i].detach()) : cotangents[i].detach();
-  }
-  while (!entries_.empty()) {
-    Entry entry = std::move(entries_.back());
-    entries_.pop_back();
-    --entries_alive;
-    for (auto& output : entry.outputs) {
-      if (output) output->recording = consumed;
+  try {
+    for (std::size_t i = 0; i < roots.size(); ++i) accumulate(*roots[i].slot(), cotangents[i].detach());
+    while (!entries_.empty()) {
+      Entry entry = std::move(entries_.back());
+      entries_.pop_back();
+      --entries_alive;
+      walk(entry);
     }
-    if (entry.backward == nullptr) continue;
-    Tensors output_gradients = take_output_gradients(entry);
-    if (output_gradients.empty()) continue;
-    fault::before_backward(entry, output_gradients);
-    Tensors input_gradients = entry.backward(entry, output_gradients);
-    require(input_gradients.size() == entry.inputs.size(), [&] {
-      return std::string(entry.op.text) + ": backward returned " + std::to_string(input_gradients.size()) +
-             " gradients for " + std::to_string(entry.inputs.size()) + " inputs";
-    });
-    output_gradients.clear();
-    fault::after_backward(entry, input_gradients);
-    for (std::size_t i = 0; i < entry.inputs.size(); ++i) {
-      if (!entry.needs(i)) continue;
-      require(input_gradients[i].defined(),
-              [&] { return std::string(entry.op.text) + ": backward left input " + std::to_string(i) + " without a gradient"; });
-      accumulate(*entry.inputs[i], input_gradients[i], entry);
-      input_gradients[i] = {};
-    }
+  } catch (...) {
+    clear();
+    throw;
   }
+}
+
+void Tape::walk(Entry& entry) {
+  Tensors output_gradients = take_output_gradients(entry);
+  retire(entry);
+  if (entry.backward == nullptr || output_gradients.empty()) return;
+  fault::before_backward(entry, output_gradients);
+  Tensors input_gradients = entry.backward(entry, output_gradients);
+  output_gradients.clear();
+  fault::after_backward(entry, input_gradients);
+  check_gradients(entry, input_gradients);
+  for (std::size_t i = 0; i < entry.inputs.size(); ++i) {
+    if (entry.needs(i)) accumulate(*entry.inputs[i], std::move(input_gradients[i]));
+  }
+}
+
+void Tape::clear() {
+  for (Entry& entry : entries_) retire(entry);
+  entries_alive -= entries_.size();
+  entries_.clear();
 }
 
 std::size_t Tape::saved_bytes() const {
@@ -143,7 +172,7 @@ std::size_t Tape::saved_bytes() const {
   for (const Entry& entry : entries_) {
     for (std::size_t i = 0; i < entry.saved_count(); ++i) {
       if (!entry.has_saved(i)) continue;
-      const Storage* storage = entry.saved(i).storage().get();
+      const Storage* storage = entry.saved_as_is(i).storage().get();
       if (seen.insert(storage).second) bytes += storage->bytes();
     }
   }
@@ -177,7 +206,8 @@ Tensors record_all(Record record) {
     const auto slot = x.requires_grad() ? x.slot() : nullptr;
     require(!slot || slot->is_leaf() || slot->recording == tape->recording(), [&] {
       return std::string(record.op.text) + ": input " + std::to_string(i) + ", " + describe(x) +
-             ", was recorded on a tape that has been walked or is gone; detach() it or compute it again";
+             ", belongs to another recording (a tape that was walked, is gone, or encloses this one); detach() it or "
+             "compute it again";
     });
     entry.inputs.push_back(slot);
     entry.input_shapes.push_back(x.defined() ? x.shape() : Shape{});
@@ -197,6 +227,7 @@ Tensors record_all(Record record) {
   entry.backward = record.backward;
   tape->entries().push_back(std::move(entry));
   ++entries_alive;
+  fault::after_record(tape->entries().back(), record.outputs);
   return std::move(record.outputs);
 }
 

@@ -53,6 +53,8 @@ class Entry {
   const Shape& input_shape(std::size_t input) const { return input_shapes[input]; }
   /// A saved tensor, or an Error if it has been changed in place since.
   const Tensor& saved(std::size_t i) const;
+  /// The same without that check, for looking at a tape.
+  const Tensor& saved_as_is(std::size_t i) const { return saved_.at(i).tensor; }
   std::size_t saved_count() const { return saved_.size(); }
   template <class T>
   const T& parameter() const {
@@ -85,7 +87,8 @@ class Tape {
   Tape& operator=(const Tape&) = delete;
 
   /// Adds d(root)/d(leaf) to the gradient of every leaf, and empties the tape, each entry's saved tensors dying as they
-  /// are used. A root of more than one element needs a `cotangent` of its shape, dtype and device.
+  /// are used. A root of more than one element needs a `cotangent` of its shape, dtype and device. A leaf's gradient is
+  /// packed and shares its storage with nothing. If it throws, the tape is empty and the leaves' gradients are unfinished.
   void backward(const Tensor& root, const Tensor& cotangent = {});
   /// The same for several roots at once, each with its cotangent.
   void backward(const Tensors& roots, const Tensors& cotangents);
@@ -102,7 +105,9 @@ class Tape {
   static Tape* current();
 
  private:
-  friend class NoRecording;
+  void walk(Entry& entry);
+  void clear();
+
   std::vector<Entry> entries_;
   std::uint64_t recording_;
   Tape* outer_;

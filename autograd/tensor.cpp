@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "autograd/backend.hpp"
-#include "autograd/cpu/parallel.hpp"
 #include "autograd/ops.hpp"
 #include "autograd/random.hpp"
 #include "autograd/tape.hpp"
@@ -58,7 +57,7 @@ Tensor& Tensor::requires_grad(bool on) {
   require(is_float(dtype()), [&] { return "requires_grad: only float tensors have gradients, this is " + describe(*this); });
   require(!requires_grad() || slot()->is_leaf(),
           [] { return std::string("requires_grad: this tensor is the result of an op; detach() it first"); });
-  set_slot(on ? GradientSlot::leaf(*this) : nullptr);
+  if (on != requires_grad()) set_slot(on ? GradientSlot::leaf(*this) : nullptr);
   return *this;
 }
 
@@ -90,8 +89,10 @@ void Tensor::copy_from(const Tensor& source) {
     return "copy_from: " + describe(*this) + " was recorded by a tape; change a detach()ed tensor instead";
   });
   const NoRecording pause;
+  const bool overlaps = source.storage() == storage();
+  const Tensor values = overlaps ? source.clone() : source.detach().to(dtype()).to(device());
   mark_changed();
-  kernel::copy(source.detach().to(dtype()).to(device()), *this);
+  kernel::copy(values, *this);
 }
 
 Tensor Tensor::reshape(Shape shape) const { return folio::reshape(*this, shape); }
@@ -113,15 +114,13 @@ Tensor empty(const Shape& shape, Options options) {
 Tensor empty_like(const Tensor& x) { return empty(x.shape(), x.options()); }
 
 namespace {
-/// Fills a host tensor, element(i) at i, and brings it to where it belongs.
+/// Fills a host tensor by index and brings it to where it belongs.
 template <class F>
 Tensor generate(const Shape& shape, Options options, F&& element) {
   Tensor host = empty(shape, {options.dtype, Device::cpu});
   visit_any(options.dtype, [&](auto tag) {
     using T = decltype(tag);
-    cpu::parallel_ranges(host.numel(), 16384, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) host.ptr<T>()[i] = static_cast<T>(element(i));
-    });
+    for (std::int64_t i = 0; i < host.numel(); ++i) host.ptr<T>()[i] = static_cast<T>(element(i));
   });
   return host.to(options.device);
 }

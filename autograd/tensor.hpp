@@ -69,7 +69,7 @@ class Tensor {
   std::vector<double> to_vector() const;
 
   bool requires_grad() const { return defined() && impl_->slot != nullptr; }
-  /// Makes a float tensor a leaf whose gradient `Tape::backward` fills in.
+  /// Makes a float tensor a leaf whose gradient `Tape::backward` fills in. One that is a leaf already keeps its gradient.
   Tensor& requires_grad(bool on);
   /// The gradient that backward left on a leaf, undefined before.
   Tensor grad() const;

@@ -8,15 +8,17 @@ namespace {
 Shape resolved(const Tensor& x, Shape shape) {
   std::int64_t known = 1;
   int open = -1;
+  bool legal = true;
   for (int d = 0; d < shape.size(); ++d) {
     if (shape[d] == -1 && open < 0) {
       open = d;
     } else {
+      legal = legal && shape[d] >= 0;
       known *= shape[d];
     }
   }
   if (open >= 0 && known > 0 && x.numel() % known == 0) shape[open] = x.numel() / known;
-  require(numel(shape) == x.numel() && (open < 0 || shape[open] >= 0),
+  require(legal && numel(shape) == x.numel() && (open < 0 || shape[open] >= 0),
           [&] { return "reshape: " + describe(x) + " does not fit shape " + to_string(shape); });
   return shape;
 }
