@@ -5,6 +5,7 @@
 #include <ostream>
 #include <sstream>
 
+#include "autograd/blame.hpp"
 #include "autograd/random.hpp"
 #include "autograd/tape.hpp"
 
@@ -12,14 +13,21 @@ namespace folio {
 namespace {
 
 using Values = std::vector<double>;
+using Parts = std::vector<Values>;  // one for each tensor
 
-std::vector<Values> values_of(const Tensors& tensors) {
-  std::vector<Values> all;
+Parts values_of(const Tensors& tensors) {
+  Parts all;
   for (const Tensor& x : tensors) all.push_back(is_float(x.dtype()) ? x.to_vector() : Values{});
   return all;
 }
 
-double dot(const std::vector<Values>& a, const std::vector<Values>& b) {
+Parts zeros_like(const Parts& parts) {
+  Parts zeros;
+  for (const Values& part : parts) zeros.emplace_back(part.size(), 0.0);
+  return zeros;
+}
+
+double dot(const Parts& a, const Parts& b) {
   double total = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
     for (std::size_t j = 0; j < a[i].size(); ++j) total += a[i][j] * b[i][j];
@@ -29,173 +37,368 @@ double dot(const std::vector<Values>& a, const std::vector<Values>& b) {
 
 /// The function at one point: outputs and the discrete choices behind them.
 struct Evaluation {
-  std::vector<Values> outputs;
-  std::vector<Values> choices;
+  Parts outputs;
+  Parts choices;
+};
+
+/// d outputs / d distance along a direction, for each output element.
+struct Derivative {
+  bool discarded = false;  // a discrete choice changed on the way
+  Parts wide;              // central difference over h
+  Parts extrapolated;      // Richardson
 };
 
 struct Comparison {
-  double analytic = 0;
-  double numeric = 0;
-  bool discarded = false;
-  bool agrees = false;
+  double analytic = 0, numeric = 0, allowed = 0;
+  double excess() const { return std::abs(analytic - numeric) / std::max(allowed, 1e-300); }
+  bool agrees() const { return std::abs(analytic - numeric) <= allowed; }
+};
+
+/// Puts the values and gradients of the leaves back.
+class Restore {
+ public:
+  Restore(const Tensors& leaves, const Parts& values) : leaves_(leaves), values_(values) {
+    for (const Tensor& x : leaves_) gradients_.push_back(x.grad());
+  }
+  ~Restore() {
+    for (std::size_t i = 0; i < leaves_.size(); ++i) {
+      std::copy(values_[i].begin(), values_[i].end(), leaves_[i].mutable_data<double>());
+      leaves_[i].set_grad(gradients_[i]);
+    }
+  }
+  Restore(const Restore&) = delete;
+  Restore& operator=(const Restore&) = delete;
+
+ private:
+  Tensors leaves_, gradients_;
+  Parts values_;
 };
 
 class Checker {
  public:
   Checker(const std::function<Tensors()>& f, const Tensors& leaves, const GradcheckOptions& options)
-      : f_(f), leaves_(leaves), options_(options), generator_(options.seed), origin_(values_of(leaves)) {}
+      : f_(f), leaves_(leaves), options_(options), generator_(options.seed), origin_(values_of(leaves)),
+        restore_(leaves, origin_) {}
 
   GradcheckReport run() {
-    GradcheckReport report;
+    report_.passed = true;
+    report_.step = options_.step;
     analyse();
-    report.passed = true;
-    for (int attempt = 0; attempt < 10 * options_.directions && report.checked < options_.directions; ++attempt) {
-      count(compare(random_direction()), report, "along a random direction");
+    for (int tries = 0; tries < 10 * options_.directions && report_.checked < options_.directions; ++tries) {
+      const Parts direction = random_direction();
+      Comparison c;
+      if (compare(direction, c) && !c.agrees()) {
+        localise(direction, c);
+        return report_;
+      }
     }
-    if (report.checked == 0 && !origin_.empty()) {
-      report.passed = false;
-      report.message = "every direction crossed a discrete choice; nothing could be checked";
+    if (report_.checked == 0 && options_.directions > 0) {
+      report_.passed = false;
+      report_.message = "each of " + std::to_string(report_.discarded) +
+                        " directions crossed a discrete choice (top-k, argmax, mask), so nothing could be checked: move "
+                        "the inputs away from ties or take a smaller step";
+      return report_;
     }
-    if (options_.every_element || !report.passed) each_element(report);
-    place(origin_, {}, 0);
-    return report;
+    if (options_.jacobian) each_entry();
+    return report_;
   }
 
  private:
+  // ── The analytic side ──────────────────────────────────────────────────────────────────────────────────────────────
   void analyse() {
-    for (Tensor& leaf : leaves_) leaf.zero_grad();
-    Tape tape;
-    Tensors outputs = f_();
-    if (!tape.entries().empty()) last_op_ = tape.entries().back().op.text;
-    Tensors roots, cotangents;
-    for (const Tensor& y : outputs) {
-      const auto stream = generator_.next_stream();
-      Values v(is_float(y.dtype()) ? static_cast<std::size_t>(y.numel()) : 0);
-      for (std::size_t i = 0; i < v.size(); ++i) v[i] = stream.normal(static_cast<std::int64_t>(i));
-      if (is_float(y.dtype()) && y.requires_grad()) {
-        roots.push_back(y);
-        cotangents.push_back(from_vector(v, y.shape(), y.options()));
+    {
+      Tape tape;
+      const Tensors outputs = f_();
+      at_origin_ = {values_of(outputs), choices_of(tape)};
+      for (const Entry& entry : tape.entries()) note_readers(entry);
+      for (const Tensor& y : outputs) {
+        output_options_.push_back(y.options());
+        output_shapes_.push_back(y.shape());
+        cotangents_.push_back(random_cotangent(y));
       }
-      cotangents_.push_back(std::move(v));
     }
-    at_origin_.outputs = values_of(outputs);
-    at_origin_.choices = choices_of(tape);
-    if (!roots.empty()) tape.backward(roots, cotangents);
-    for (std::size_t i = 0; i < leaves_.size(); ++i) {
-      const Tensor g = leaves_[i].grad();
-      gradients_.push_back(g.defined() ? g.to_vector() : Values(origin_[i].size(), 0.0));
-    }
+    const Evaluation again = evaluate({}, 0);
+    const auto same_bits = [](const Parts& a, const Parts& b) {  // NaN equals NaN here
+      return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Values& x, const Values& y) {
+        return std::equal(x.begin(), x.end(), y.begin(), y.end(),
+                          [](double p, double q) { return p == q || (std::isnan(p) && std::isnan(q)); });
+      });
+    };
+    require(same_bits(again.outputs, at_origin_.outputs), [] {
+      return std::string("gradcheck: f gave two results at one point; it must be deterministic (fix the random streams)");
+    });
+    gradients_ = gradients_for(cotangents_);
   }
 
-  static std::vector<Values> choices_of(const Tape& tape) {
-    std::vector<Values> all;
+  Values random_cotangent(const Tensor& y) {
+    const auto stream = generator_.next_stream();
+    Values v(is_float(y.dtype()) ? static_cast<std::size_t>(y.numel()) : 0);
+    for (std::size_t i = 0; i < v.size(); ++i) v[i] = on_grid(stream.normal(static_cast<std::int64_t>(i)));
+    // As the output's dtype holds it.
+    return v.empty() ? v : from_vector(v, y.shape(), {y.dtype()}).to_vector();
+  }
+
+  void run_backward(Tape& tape, const Tensors& outputs, const Parts& cotangents) const {
+    Tensors roots, seeds;
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      if (!is_float(outputs[i].dtype()) || !outputs[i].requires_grad()) continue;
+      roots.push_back(outputs[i]);
+      seeds.push_back(from_vector(cotangents[i], output_shapes_[i], output_options_[i]));
+    }
+    if (!roots.empty()) tape.backward(roots, seeds);
+  }
+
+  Parts gradients_for(const Parts& cotangents) {
+    for (Tensor& leaf : leaves_) leaf.zero_grad();
+    Tape tape;
+    run_backward(tape, f_(), cotangents);
+    Parts gradients;
+    for (std::size_t i = 0; i < leaves_.size(); ++i) {
+      const Tensor g = leaves_[i].grad();
+      gradients.push_back(g.defined() ? g.to_vector() : Values(origin_[i].size(), 0.0));
+    }
+    return gradients;
+  }
+
+  // ── The numeric side ───────────────────────────────────────────────────────────────────────────────────────────────
+  static Parts choices_of(const Tape& tape) {
+    Parts all;
     for (const Tensor& choice : tape.discrete_choices()) all.push_back(choice.to_vector());
     return all;
   }
 
-  void place(const std::vector<Values>& origin, const std::vector<Values>& direction, double distance) {
+  void place(const Parts& direction, double distance) {
     for (std::size_t i = 0; i < leaves_.size(); ++i) {
       double* x = leaves_[i].mutable_data<double>();
-      for (std::size_t j = 0; j < origin[i].size(); ++j) {
-        x[j] = origin[i][j] + (direction.empty() ? 0.0 : distance * direction[i][j]);
+      for (std::size_t j = 0; j < origin_[i].size(); ++j) {
+        x[j] = origin_[i][j] + (direction.empty() ? 0.0 : distance * direction[i][j]);
       }
     }
   }
 
-  Evaluation evaluate(const std::vector<Values>& direction, double distance) {
-    place(origin_, direction, distance);
+  Evaluation evaluate(const Parts& direction, double distance) {
+    place(direction, distance);
     const Tape tape;
     const Tensors outputs = f_();
-    return {values_of(outputs), choices_of(tape)};
+    Evaluation e = {values_of(outputs), choices_of(tape)};
+    bool same = outputs.size() == output_shapes_.size();
+    for (std::size_t i = 0; same && i < outputs.size(); ++i) same = outputs[i].shape() == output_shapes_[i];
+    require(same, [] { return std::string("gradcheck: the shapes of f's outputs changed with the values of its inputs"); });
+    return e;
   }
 
-  Comparison compare(const std::vector<Values>& direction) {
+  Derivative differentiate(const Parts& direction) {
     const double h = options_.step;
-    const Evaluation far[2] = {evaluate(direction, h), evaluate(direction, -h)};
-    const Evaluation near[2] = {evaluate(direction, h / 2), evaluate(direction, -h / 2)};
-    Comparison result;
-    for (const Evaluation& e : {far[0], far[1], near[0], near[1]}) {
-      result.discarded = result.discarded || e.choices != at_origin_.choices;
+    const Evaluation plus = evaluate(direction, h), minus = evaluate(direction, -h);
+    const Evaluation near_plus = evaluate(direction, h / 2), near_minus = evaluate(direction, -h / 2);
+    place({}, 0);
+    Derivative d;
+    for (const Evaluation* e : {&plus, &minus, &near_plus, &near_minus}) {
+      d.discarded = d.discarded || e->choices != at_origin_.choices;
     }
-    if (result.discarded) return result;
-    double wide = 0, narrow = 0, scale = 0;
-    for (std::size_t i = 0; i < cotangents_.size(); ++i) {
-      for (std::size_t j = 0; j < cotangents_[i].size(); ++j) {
-        const double v = cotangents_[i][j];
-        const double d = (far[0].outputs[i][j] - far[1].outputs[i][j]) / (2 * h);
-        wide += v * d;
-        narrow += v * (near[0].outputs[i][j] - near[1].outputs[i][j]) / h;
-        scale += std::abs(v) * (std::abs(d) + 1e-4 * std::abs(at_origin_.outputs[i][j]));
+    d.wide = zeros_like(plus.outputs);
+    d.extrapolated = d.wide;
+    for (std::size_t i = 0; i < d.wide.size(); ++i) {
+      for (std::size_t j = 0; j < d.wide[i].size(); ++j) {
+        d.wide[i][j] = (plus.outputs[i][j] - minus.outputs[i][j]) / (2 * h);
+        const double narrow = (near_plus.outputs[i][j] - near_minus.outputs[i][j]) / h;
+        d.extrapolated[i][j] = (4 * narrow - d.wide[i][j]) / 3;
       }
     }
-    result.analytic = dot(gradients_, direction);
-    result.numeric = (4 * narrow - wide) / 3;
-    const double allowed =
-        options_.tolerance * std::max({std::abs(result.analytic), std::abs(result.numeric), scale});
-    result.agrees = std::abs(result.analytic - result.numeric) <= allowed;
-    return result;
+    return d;
   }
 
-  std::vector<Values> random_direction() {
-    std::vector<Values> u = origin_;
+  // ── The two compared ───────────────────────────────────────────────────────────────────────────────────────────────
+  Comparison judge(double analytic, const Derivative& d, const Parts& cotangents) const {
+    Comparison c;
+    double scale = 0;
+    for (std::size_t i = 0; i < cotangents.size(); ++i) {
+      for (std::size_t j = 0; j < cotangents[i].size(); ++j) {
+        const double v = cotangents[i][j];
+        c.numeric += v * d.extrapolated[i][j];
+        scale += std::abs(v) * (std::abs(d.wide[i][j]) + 1e-4 * std::abs(at_origin_.outputs[i][j]));
+      }
+    }
+    c.analytic = analytic;
+    c.allowed = options_.tolerance * std::max({std::abs(c.analytic), std::abs(c.numeric), scale});
+    return c;
+  }
+
+  /// Under the random cotangent. False if the direction had to be discarded.
+  bool compare(const Parts& direction, Comparison& c) {
+    const Derivative d = differentiate(direction);
+    ++(d.discarded ? report_.discarded : report_.checked);
+    if (!d.discarded) c = judge(dot(gradients_, direction), d, cotangents_);
+    return !d.discarded;
+  }
+
+  double on_grid(double x) const { return options_.grid > 0 ? options_.grid * std::round(x / options_.grid) : x; }
+
+  /// Max-norm 1.
+  Parts random_direction() {
+    Parts u = zeros_like(origin_);
+    double largest = 0;
     for (Values& part : u) {
       const auto stream = generator_.next_stream();
       for (std::size_t j = 0; j < part.size(); ++j) part[j] = 2 * stream.uniform(static_cast<std::int64_t>(j)) - 1;
-    }
-    double largest = 0;
-    for (const Values& part : u) {
       for (double x : part) largest = std::max(largest, std::abs(x));
     }
     for (Values& part : u) {
-      for (double& x : part) x /= largest;
+      for (double& x : part) x = on_grid(x / largest);
     }
     return u;
   }
 
-  void count(const Comparison& c, GradcheckReport& report, const std::string& where) {
-    if (c.discarded) {
-      ++report.discarded;
-      return;
-    }
-    ++report.checked;
-    if (c.agrees) return;
-    if (report.passed || report.message.find("element") == std::string::npos) {
-      std::ostringstream text;
-      text.precision(12);
-      text << "last op " << last_op_ << ", " << where << ": analytic " << c.analytic << ", numeric " << c.numeric
-           << ", step " << options_.step << ", tolerance " << options_.tolerance;
-      report.message = text.str();
-    }
-    report.passed = false;
+  Parts unit(std::size_t input, std::size_t element) const {
+    Parts u = zeros_like(origin_);
+    u[input][element] = 1;
+    return u;
   }
 
-  void each_element(GradcheckReport& report) {
+  /// Every entry of the Jacobian, each output under a one-hot cotangent.
+  void each_entry() {
+    std::vector<std::vector<Derivative>> columns(origin_.size());
     for (std::size_t i = 0; i < origin_.size(); ++i) {
       for (std::size_t j = 0; j < origin_[i].size(); ++j) {
-        std::vector<Values> u = origin_;
-        for (Values& part : u) std::fill(part.begin(), part.end(), 0.0);
-        u[i][j] = 1;
-        count(compare(u), report, "input " + std::to_string(i) + " element " + std::to_string(j));
+        columns[i].push_back(differentiate(unit(i, j)));
+        report_.discarded += columns[i].back().discarded;
       }
     }
+    for (std::size_t o = 0; o < cotangents_.size(); ++o) {
+      for (std::size_t e = 0; e < cotangents_[o].size(); ++e) {
+        Parts one = zeros_like(cotangents_);
+        one[o][e] = 1;
+        const Parts row = gradients_for(one);
+        for (std::size_t i = 0; i < origin_.size(); ++i) {
+          for (std::size_t j = 0; j < origin_[i].size(); ++j) {
+            if (columns[i][j].discarded) continue;
+            ++report_.checked;
+            const Comparison c = judge(row[i][j], columns[i][j], one);
+            if (c.agrees()) continue;
+            cotangents_ = one;
+            return fail(c, unit(i, j), static_cast<int>(i), static_cast<std::int64_t>(j),
+                        "output " + std::to_string(o) + " element " + std::to_string(e) + " against ");
+          }
+        }
+      }
+    }
+  }
+
+  // ── What a person can act on ───────────────────────────────────────────────────────────────────────────────────────
+  /// Halves the direction, keeping the half that disagrees most, until one element is left or no half disagrees.
+  void localise(Parts direction, Comparison c) {
+    struct Range {
+      std::size_t input, begin, end;
+    };
+    const int checked = report_.checked, discarded = report_.discarded;
+    std::vector<Range> candidates;
+    for (std::size_t i = 0; i < origin_.size(); ++i) candidates.push_back({i, 0, origin_[i].size()});
+    Range found{0, 0, 0};
+    bool narrowed = true;
+    while (narrowed) {
+      narrowed = false;
+      const Parts whole = direction;
+      Comparison worst;
+      for (const Range& r : candidates) {
+        if (r.begin == r.end) continue;
+        Parts part = zeros_like(origin_);
+        std::copy(whole[r.input].begin() + static_cast<std::ptrdiff_t>(r.begin),
+                  whole[r.input].begin() + static_cast<std::ptrdiff_t>(r.end),
+                  part[r.input].begin() + static_cast<std::ptrdiff_t>(r.begin));
+        Comparison here;
+        const bool fails = compare(part, here) && !here.agrees();
+        if (!fails || (narrowed && here.excess() <= worst.excess())) continue;
+        narrowed = true;
+        worst = here;
+        direction = part;
+        found = r;
+      }
+      if (!narrowed) break;
+      c = worst;
+      if (found.end - found.begin == 1) break;
+      const std::size_t middle = (found.begin + found.end) / 2;
+      candidates = {{found.input, found.begin, middle}, {found.input, middle, found.end}};
+    }
+    report_.checked = checked;
+    report_.discarded = discarded;
+    const bool known = found.end > found.begin;
+    const bool single = found.end - found.begin == 1;
+    fail(c, direction, known ? static_cast<int>(found.input) : -1, single ? static_cast<std::int64_t>(found.begin) : -1, "");
+  }
+
+  void note_readers(const Entry& entry) {
+    readers_.resize(leaves_.size());
+    for (std::size_t i = 0; i < leaves_.size(); ++i) {
+      const auto& slots = entry.inputs;
+      if (std::find(slots.begin(), slots.end(), leaves_[i].slot()) == slots.end()) continue;
+      const std::string name = entry.op.text;
+      if (readers_[i].find(name) == std::string::npos) readers_[i] += (readers_[i].empty() ? "" : ", ") + name;
+    }
+  }
+
+  void fail(const Comparison& c, const Parts& direction, int input, std::int64_t element, const std::string& where) {
+    GradcheckReport& r = report_;
+    r.passed = false;
+    r.input = input;
+    r.element = element;
+    r.analytic = c.analytic;
+    r.numeric = c.numeric;
+    r.allowed = c.allowed;
+    r.op = detail::faulty_op({.f = f_,
+                              .leaves = leaves_,
+                              .direction = direction,
+                              .move_to = [&](double distance) { place(direction, distance); },
+                              .backward_of = [&](const Tensors& y) { run_backward(*Tape::current(), y, cotangents_); },
+                              .step = options_.step});
+    readers_.resize(leaves_.size());
+    std::ostringstream text;
+    text.precision(12);
+    if (!r.op.empty()) {
+      text << r.op << ": ";
+    } else if (input >= 0) {
+      r.op = readers_[static_cast<std::size_t>(input)];
+      text << (r.op.empty() ? "no recorded op" : r.op) << " reads ";
+    }
+    text << where;
+    if (input < 0) {
+      text << "several inputs together";
+    } else {
+      text << "input " << input << ", " << describe(leaves_[static_cast<std::size_t>(input)]);
+      if (element >= 0) text << ", element " << element;
+    }
+    text << ": analytic " << c.analytic << ", numeric " << c.numeric << ", differ by " << std::abs(c.analytic - c.numeric)
+         << ", allowed " << c.allowed << ", step " << options_.step;
+    r.message = text.str();
   }
 
   const std::function<Tensors()>& f_;
   Tensors leaves_;
   GradcheckOptions options_;
   Generator generator_;
-  std::vector<Values> origin_, gradients_, cotangents_;
+  Parts origin_, gradients_, cotangents_;
+  std::vector<Options> output_options_;
+  std::vector<Shape> output_shapes_;
+  std::vector<std::string> readers_;
   Evaluation at_origin_;
-  std::string last_op_ = "(none recorded)";
+  GradcheckReport report_;
+  Restore restore_;
 };
 
 }  // namespace
 
 GradcheckReport gradcheck_leaves(const std::function<Tensors()>& f, const Tensors& leaves, const GradcheckOptions& options) {
-  for (const Tensor& leaf : leaves) {
-    require(leaf.dtype() == DType::float64 && leaf.is_contiguous() && leaf.requires_grad(), [&] {
-      return "gradcheck: leaves must be packed float64 tensors that require a gradient, got " + describe(leaf);
+  for (std::size_t i = 0; i < leaves.size(); ++i) {
+    const Tensor& leaf = leaves[i];
+    const bool fits = leaf.defined() && leaf.dtype() == DType::float64 && leaf.is_contiguous() && leaf.requires_grad();
+    require(fits && leaf.slot()->is_leaf(), [&] {
+      return "gradcheck: leaf " + std::to_string(i) + " must be a packed float64 tensor that requires a gradient, got " +
+             describe(leaf);
     });
+    for (std::size_t j = 0; j < i; ++j) {
+      require(leaves[j].storage() != leaf.storage(), [&] {
+        return "gradcheck: leaves " + std::to_string(j) + " and " + std::to_string(i) + " share their storage";
+      });
+    }
   }
   return Checker(f, leaves, options).run();
 }
@@ -203,7 +406,12 @@ GradcheckReport gradcheck_leaves(const std::function<Tensors()>& f, const Tensor
 GradcheckReport gradcheck(const std::function<Tensors(const Tensors&)>& f, const Tensors& inputs,
                           const GradcheckOptions& options) {
   Tensors arguments, leaves;
-  for (const Tensor& x : inputs) {
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const Tensor& x = inputs[i];
+    require(!x.defined() || x.dtype() != DType::float32, [&] {
+      return "gradcheck: input " + std::to_string(i) + " is " + describe(x) +
+             ": finite differences need float64; convert it with to(DType::float64)";
+    });
     arguments.push_back(x.defined() ? x.clone() : x);
     if (x.defined() && x.dtype() == DType::float64) leaves.push_back(arguments.back().requires_grad(true));
   }

@@ -11,31 +11,40 @@ namespace folio {
 /// Gradients are compared along random directions u of max-norm 1: the analytic Σ ⟨gradient, u⟩ under a random cotangent
 /// v against Richardson's (4·D(h/2) − D(h))/3 of central differences D. With S = Σ|v_i|(|Δf_i|/2h + 1e-4·|f_i|), they
 /// agree if |a − n| ≤ tolerance·max(|a|, |n|, S). A direction across which a discrete choice saved on the tape (top-k,
-/// argmax, mask) differs is discarded and counted.
+/// argmax, mask) differs is discarded, counted and drawn again. Keep inputs 10 steps away from kinks and poles.
 struct GradcheckOptions {
   int directions = 4;
   double step = 1e-3;
   double tolerance = 1e-8;
   std::uint64_t seed = 0;
-  bool every_element = false;  ///< also along each single element: the full Jacobian, for tiny inputs
+  bool jacobian = false;  ///< also every output against every input element: for tiny functions
+  /// If above 0, directions and cotangents are whole multiples of it. With inputs, `step` and `grid` made of few binary
+  /// digits, a linear function that passes through float32 stays exact.
+  double grid = 0;
 };
 
 struct GradcheckReport {
   bool passed = false;
-  int checked = 0;
-  int discarded = 0;
-  std::string message;  ///< where it failed: last op, input, element, analytic, numeric, step
+  int checked = 0;    ///< comparisons made
+  int discarded = 0;  ///< directions across which a discrete choice changed
+
+  // Where it failed first; empty or −1 where that is not known.
+  std::string op;             ///< the op whose backward disagrees with its own forward, else the ops that read the input
+  int input = -1;
+  std::int64_t element = -1;  ///< row-major, within that input
+  double analytic = 0, numeric = 0, allowed = 0, step = 0;
+  std::string message;        ///< all of that in one line
   explicit operator bool() const { return passed; }
 };
 std::ostream& operator<<(std::ostream& out, const GradcheckReport& report);
 
-/// Checks d f(inputs)/d inputs for the float64 inputs (index tensors are passed through). f must be deterministic, and
-/// record at least one op for each input that it uses.
+/// Checks d f(inputs)/d inputs for the float64 inputs (index tensors are passed through; float32 is an Error, for finite
+/// differences would drown in its rounding). f must be deterministic.
 GradcheckReport gradcheck(const std::function<Tensors(const Tensors&)>& f, const Tensors& inputs,
                           const GradcheckOptions& options = {});
 
 /// The same for a function of leaves that it holds itself, such as the parameters of a module (float64, packed), which
-/// are moved in place and put back.
+/// are moved in place; their values and gradients are put back.
 GradcheckReport gradcheck_leaves(const std::function<Tensors()>& f, const Tensors& leaves,
                                  const GradcheckOptions& options = {});
 
