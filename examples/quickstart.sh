@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . tests/install.sh
 
-install=1 out=runs/quickstart options=()
+install=1 out='' options=()
 while (($#)); do
   case $1 in
     --no-install) install=0 ;;
@@ -15,6 +15,14 @@ while (($#)); do
   esac
   shift
 done
+# A run is never overwritten: the first free folder of runs/quickstart, runs/quickstart-2, …
+if [[ -z $out ]]; then
+  out=runs/quickstart
+  for ((n = 2; ; n++)); do
+    [[ -e $out/metrics.jsonl ]] || break
+    out=runs/quickstart-$n
+  done
+fi
 
 ((install)) && folio_install programs
 cmake -S . -B build/quickstart -G Ninja -DCMAKE_BUILD_TYPE=Release -DFOLIO_NATIVE=ON -DFOLIO_TESTS=OFF

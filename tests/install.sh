@@ -6,10 +6,10 @@
 
 folio_packages() {
   case $1 in
-    programs) echo ca-certificates g++ cmake ninja-build libeigen3-dev librange-v3-dev libcli11-dev libtomlplusplus-dev \
-      nlohmann-json3-dev libfmt-dev libcurl4-openssl-dev libssl-dev librandom123-dev ;;
+    programs) echo ca-certificates g++ cmake ninja-build libeigen3-dev librange-v3-dev libcli11-dev \
+      nlohmann-json3-dev libfmt-dev libcurl4-openssl-dev libssl-dev librandom123-dev gnuplot-nox ;;
     tests) echo libgtest-dev libgmock-dev librapidcheck-dev libbenchmark-dev libonig-dev libboost-context-dev \
-      graphviz gnuplot-nox ;;
+      libtomlplusplus-dev graphviz ;;
     lint) echo clang-tidy libomp-dev shellcheck ;;
     optional) echo libdnnl-dev ocl-icd-opencl-dev ;;  # oneDNN's CMake package insists on OpenCL's
   esac
