@@ -10,4 +10,16 @@ enum class RopePairs : std::uint8_t { interleaved, rotate_half };
 /// Folds of a reduction along one dimension.
 enum class Extreme : std::uint8_t { max, min };
 
+/// One step of AdamW; corrections are 1 − βᵗ.
+struct AdamWStep {
+  double lr, beta1, beta2, eps, weight_decay, correction1, correction2, gradient_factor;
+};
+
+/// One step of SGD with momentum.
+struct SGDStep {
+  double lr, momentum;
+  bool nesterov;
+  double weight_decay, gradient_factor;
+};
+
 }  // namespace folio

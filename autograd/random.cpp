@@ -21,17 +21,21 @@ std::uint32_t RandomStream::bits(std::int64_t i) const {
   return block(index / 4)[index % 4];
 }
 
+namespace {
+/// Uniform in [0, 1) from two words.
+double to_unit(std::uint64_t high, std::uint64_t low) { return static_cast<double>((high << 21) ^ (low >> 11)) * 0x1p-53; }
+}  // namespace
+
 double RandomStream::uniform(std::int64_t i) const {
   const auto index = static_cast<std::uint64_t>(i);
   const auto words = block(index / 2);
-  const std::uint64_t high = words[2 * (index % 2)];
-  const std::uint64_t low = words[2 * (index % 2) + 1];
-  return static_cast<double>((high << 21) ^ (low >> 11)) * 0x1p-53;
+  return index % 2 == 0 ? to_unit(words[0], words[1]) : to_unit(words[2], words[3]);
 }
 
 double RandomStream::normal(std::int64_t i) const {
-  const double radius = std::sqrt(-2 * std::log(1 - uniform(2 * i)));
-  return radius * std::cos(2 * std::numbers::pi * uniform(2 * i + 1));
+  const auto words = block(static_cast<std::uint64_t>(i));
+  const double radius = std::sqrt(-2 * std::log(1 - to_unit(words[0], words[1])));
+  return radius * std::cos(2 * std::numbers::pi * to_unit(words[2], words[3]));
 }
 
 }  // namespace folio

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "autograd/backend.hpp"
+#include "autograd/cpu/parallel.hpp"
 #include "autograd/ops.hpp"
 #include "autograd/random.hpp"
 #include "autograd/tape.hpp"
@@ -114,13 +115,15 @@ Tensor empty(const Shape& shape, Options options) {
 Tensor empty_like(const Tensor& x) { return empty(x.shape(), x.options()); }
 
 namespace {
-/// Fills a host tensor by index and brings it to where it belongs.
+/// Fills a host tensor, element(i) at i, and brings it to where it belongs.
 template <class F>
 Tensor generate(const Shape& shape, Options options, F&& element) {
   Tensor host = empty(shape, {options.dtype, Device::cpu});
   visit_any(options.dtype, [&](auto tag) {
     using T = decltype(tag);
-    for (std::int64_t i = 0; i < host.numel(); ++i) host.ptr<T>()[i] = static_cast<T>(element(i));
+    cpu::parallel_ranges(host.numel(), 16384, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) host.ptr<T>()[i] = static_cast<T>(element(i));
+    });
   });
   return host.to(options.device);
 }

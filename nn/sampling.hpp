@@ -22,7 +22,7 @@ struct SamplingOptions {
 std::int32_t sample_token(std::span<const double> logits, const SamplingOptions& options, double u);
 
 struct GenerateOptions {
-  SamplingOptions sampling;
+  SamplingOptions sampling = {};
   bool cache = true;  ///< decode with the latent cache; otherwise a full forward pass for each token
 };
 

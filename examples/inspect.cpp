@@ -1,0 +1,20 @@
+// inspect TEXT: what a text holds, as it will be trained on.
+#include <fstream>
+#include <iostream>
+#include <optional>
+
+#include "data/file.hpp"
+#include "data/statistics.hpp"
+#include "examples/program.hpp"
+
+int main(int argc, char** argv) {
+  CLI::App app{"Prints the statistics of a text: characters, lines, unique characters, the most frequent.", "inspect"};
+  std::string path;
+  std::int64_t top = 10;
+  app.add_option("text", path, "the text to inspect")->required();
+  app.add_option("--top", top, "how many of the most frequent characters to list")->check(CLI::NonNegativeNumber);
+  return folio::examples::run_program(app, argc, argv, [&] {
+    std::cout << folio::data::describe(folio::data::statistics(folio::data::read_file(path)), top);
+    return 0;
+  });
+}

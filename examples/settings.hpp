@@ -1,0 +1,38 @@
+#pragma once
+#include <cstdint>
+#include <string>
+
+namespace folio::examples {
+
+/// How a model is trained; what it is stands in nn::DeepSeekConfig.
+struct TrainSettings {
+  std::int64_t steps = 1000;       ///< optimizer steps
+  std::int64_t batch = 16;         ///< windows per micro-batch
+  std::int64_t accumulate = 1;     ///< micro-batches per optimizer step
+  double lr = 3e-4;                ///< peak learning rate of AdamW
+  double lr_floor = 0.1;           ///< share of lr at the end of the cosine; 1 keeps it constant
+  std::int64_t warmup = 50;        ///< steps of linear warm-up
+  double weight_decay = 0.1;
+  double beta1 = 0.9;
+  double beta2 = 0.95;
+  double clip = 1.0;               ///< largest global gradient norm
+  std::uint64_t seed = 1;
+  std::int64_t log_every = 10;     ///< steps between log lines
+  std::int64_t validate_every = 0; ///< steps between sweeps of the validation text; 0: at the end only
+  std::int64_t sample_every = 0;   ///< steps between samples; 0: at the end only
+  std::int64_t sample_tokens = 200;
+
+  /// Calls f(key, value) for every setting: the one list behind --set, config.json and error messages.
+  template <class Self, class F>
+  static void visit(Self& s, F&& f) {
+    f("steps", s.steps), f("batch", s.batch), f("accumulate", s.accumulate), f("lr", s.lr), f("lr_floor", s.lr_floor);
+    f("warmup", s.warmup), f("weight_decay", s.weight_decay), f("beta1", s.beta1), f("beta2", s.beta2);
+    f("clip", s.clip), f("seed", s.seed), f("log_every", s.log_every), f("validate_every", s.validate_every);
+    f("sample_every", s.sample_every), f("sample_tokens", s.sample_tokens);
+  }
+
+  /// One clear Error for the first setting that makes no sense.
+  void validate() const;
+};
+
+}  // namespace folio::examples

@@ -1,0 +1,141 @@
+// train --preset NAME: trains a DeepSeek language model on a text, and leaves a folder with its weights, its log and its
+// learning curve.
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <iostream>
+#include <optional>
+
+#include "autograd/threads.hpp"
+#include "data/source.hpp"
+#include "data/statistics.hpp"
+#include "examples/curve.hpp"
+#include "examples/program.hpp"
+#include "examples/run_folder.hpp"
+#include "examples/trainer.hpp"
+#include "nn/sampling.hpp"
+
+using namespace folio;
+using namespace folio::examples;
+
+namespace {
+
+constexpr std::uint64_t sample_stream = 0x73616d706c6573;  // apart from the streams of weights, batches and dropout
+
+struct Arguments {
+  std::string preset = "shakespeare-cpu";
+  std::optional<std::int64_t> steps, batch, accumulate, threads;
+  std::optional<double> lr;
+  std::optional<std::uint64_t> seed;
+  std::optional<std::string> data, out;
+  std::vector<std::string> settings;
+  bool count = false;
+};
+
+void add_options(CLI::App& app, Arguments& a) {
+  std::string names;
+  for (const Preset& p : all_presets()) names += "\n  " + p.name + ": " + p.summary;
+  app.add_option("--preset", a.preset, "what to train:" + names)->capture_default_str();
+  app.add_option("--steps", a.steps, "optimizer steps");
+  app.add_option("--batch", a.batch, "windows per micro-batch");
+  app.add_option("--accumulate", a.accumulate, "micro-batches per optimizer step");
+  app.add_option("--lr", a.lr, "peak learning rate");
+  app.add_option("--seed", a.seed, "seed of the weights and of the batches");
+  app.add_option("--threads", a.threads, "CPU threads; the results are the same for any number");
+  app.add_option("--data", a.data, "the text; otherwise it is looked for, and downloaded if need be");
+  app.add_option("--out", a.out, "folder of the run; runs/PRESET-TIME if not given");
+  app.add_option("--set", a.settings, "key=value: any setting of the model or of the training")->allow_extra_args(false);
+  app.add_flag("--count", a.count, "print the number of parameters and stop");
+}
+
+Preset chosen_preset(const Arguments& a) {
+  Preset preset = find_preset(a.preset);
+  for (const std::string& pair : a.settings) {
+    const auto equals = pair.find('=');
+    require(equals != std::string::npos, [&] { return "--set takes key=value, not '" + pair + "'"; });
+    preset.set(pair.substr(0, equals), pair.substr(equals + 1));
+  }
+  TrainSettings& t = preset.training;
+  t.steps = a.steps.value_or(t.steps);
+  t.batch = a.batch.value_or(t.batch);
+  t.accumulate = a.accumulate.value_or(t.accumulate);
+  t.lr = a.lr.value_or(t.lr);
+  t.seed = a.seed.value_or(t.seed);
+  preset.model.validate();
+  t.validate();
+  return preset;
+}
+
+std::string default_folder(const Preset& preset) {
+  return fmt::format("runs/{}-{:%Y%m%d-%H%M%S}", preset.name, fmt::localtime(std::time(nullptr)));
+}
+
+std::string counted(const ParameterCount& count) {
+  return "parameters: total " + data::with_thousands(count.total) + ", active " + data::with_thousands(count.active);
+}
+
+/// A sample that goes on from a line break (or, where the text has none, from its first character).
+std::string sample(DeepSeekLM& model, const data::CharTokenizer& tokenizer, const TrainSettings& settings) {
+  const bool has_break = tokenizer.characters().find(U'\n') != std::u32string::npos;
+  const std::vector<std::int32_t> prompt = has_break ? tokenizer.encode("\n") : std::vector<std::int32_t>{0};
+  const GenerateOptions options = {.sampling = {.temperature = 0.8}};
+  return tokenizer.decode(generate(model, prompt, settings.sample_tokens, options, RandomStream{settings.seed, sample_stream}));
+}
+
+int train(const Arguments& arguments) {
+  Preset preset = chosen_preset(arguments);
+  if (arguments.count) {
+    std::cout << counted(count_parameters(preset.model)) << "\n";
+    return 0;
+  }
+  if (arguments.threads) set_num_threads(static_cast<int>(*arguments.threads));
+
+  const data::Text text = data::find_text(arguments.data, [](std::string_view line) { std::cout << line << "\n"; });
+  const std::string command = "train --preset " + preset.name;
+  std::cout << data::sample_notice(text, command) << std::flush;
+  const data::CharTokenizer tokenizer(text.text);
+  if (preset.fits_vocabulary) preset.model.vocab_size = tokenizer.vocab_size();
+  require(tokenizer.vocab_size() <= preset.model.vocab_size, [&] {
+    return fmt::format("the text has {} different characters, more than vocab_size = {}", tokenizer.vocab_size(),
+                       preset.model.vocab_size);
+  });
+  const data::Corpus corpus = data::make_corpus(text.text, tokenizer, preset.model.context);
+
+  const std::filesystem::path folder = arguments.out.value_or(default_folder(preset));
+  make_run_folder(folder);
+  Generator generator(preset.training.seed);
+  DeepSeekLM model(preset.model, generator);
+  std::cout << counted(count_parameters(preset.model)) << "\n"
+            << fmt::format("{} threads; {} tokens to train on, {} to validate on\n", num_threads(),
+                           data::with_thousands(static_cast<std::int64_t>(corpus.train.size())),
+                           data::with_thousands(static_cast<std::int64_t>(corpus.validation.size())))
+            << std::flush;
+  save_description(folder, preset, tokenizer);
+
+  RunLog log(folder, preset.training.steps);
+  const TrainSettings& settings = preset.training;
+  Trainer trainer(model, corpus, settings, log);
+  const auto due = [&](std::int64_t every, std::int64_t n) { return n == settings.steps || (every > 0 && n % every == 0); };
+  trainer.run([&](std::int64_t n) {
+    if (due(settings.validate_every, n)) {
+      const Validation v = validate(model, corpus.validation, settings.batch);
+      log.validation(n, v.loss, v.max_vio);
+    }
+    if (settings.sample_tokens > 0 && due(settings.sample_every, n)) log.sample(n, sample(model, tokenizer, settings));
+  });
+  save_weights(folder, model);
+  const auto no_curve = draw_loss_curve(folder);
+  std::cout << "run folder: " << folder.string() << " (metrics.jsonl, model.safetensors"
+            << (no_curve ? ")\n" + *no_curve : std::string(", loss.svg)")) << "\n"
+            << "to go on from a prompt: generate --from " << folder.string() << " --prompt 'ROMEO:'" << std::endl;
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Trains a DeepSeek language model (MLA + MoE) on a text.", "train"};
+  Arguments arguments;
+  add_options(app, arguments);
+  return run_program(app, argc, argv, [&] { return train(arguments); });
+}

@@ -1,0 +1,106 @@
+#include "examples/trainer.hpp"
+
+#include <chrono>
+#include <cmath>
+
+#include "autograd/ops.hpp"
+#include "autograd/tape.hpp"
+
+namespace folio::examples {
+namespace {
+
+struct Windows {
+  Tensor inputs;   // (B, T) int32
+  Tensor targets;  // (B, T) int32
+};
+
+Windows to_tensors(const data::Batch& batch) {
+  const Shape shape = {batch.batch, batch.context};
+  return {from_indices(batch.inputs, shape), from_indices(batch.targets, shape)};
+}
+
+/// Share of targets (B, T) that are the likeliest token of logits (B, T, V).
+double accuracy(const Tensor& logits, const Tensor& targets) {
+  const std::vector<double> guess = max(logits.detach(), -1).second.to_vector();
+  const std::vector<double> truth = targets.to_vector();
+  double right = 0;
+  for (std::size_t i = 0; i < guess.size(); ++i) right += guess[i] == truth[i] ? 1 : 0;
+  return right / static_cast<double>(guess.size());
+}
+
+std::vector<std::int64_t> summed_loads(const std::vector<RouterStatistics>& layers) {
+  std::vector<std::int64_t> sums;
+  for (const RouterStatistics& layer : layers) {
+    sums.resize(std::max(sums.size(), layer.loads.size()));
+    for (std::size_t e = 0; e < layer.loads.size(); ++e) sums[e] += layer.loads[e];
+  }
+  return sums;
+}
+
+}  // namespace
+
+Validation validate(DeepSeekLM& model, const std::vector<std::int32_t>& tokens, std::int64_t batch) {
+  const data::SequentialBatches sweep(tokens, batch, model.config().context);
+  const bool was_training = model.training();
+  model.eval();
+  model.reset_statistics();
+  double total = 0;
+  for (std::int64_t i = 0; i < sweep.size(); ++i) {
+    const data::Batch windows = sweep[i];
+    const auto [inputs, targets] = to_tensors(windows);
+    total += model.loss(inputs, targets).item() * static_cast<double>(windows.batch * windows.context);
+  }
+  const Validation result = {total / static_cast<double>(sweep.targets()), mean_max_vio(model.statistics())};
+  model.train(was_training);
+  return result;
+}
+
+Trainer::Trainer(DeepSeekLM& model, const data::Corpus& corpus, const TrainSettings& settings, RunLog& log)
+    : model_(model),
+      settings_(settings),
+      log_(log),
+      batches_(corpus.train, settings.batch, model.config().context, settings.seed),
+      optimizer_(model.parameters(), {.lr = settings.lr,
+                                      .beta1 = settings.beta1,
+                                      .beta2 = settings.beta2,
+                                      .weight_decay = settings.weight_decay}),
+      schedule_(settings.lr_floor < 1
+                    ? optim::Schedule::cosine(settings.lr, settings.warmup, settings.steps, settings.lr_floor)
+                    : optim::Schedule::constant(settings.lr, settings.warmup)) {}
+
+void Trainer::step(std::int64_t n) {
+  const auto start = std::chrono::steady_clock::now();
+  StepMetrics metrics;
+  metrics.step = n;
+  const bool logged = n == 1 || n % settings_.log_every == 0 || n == settings_.steps;
+  const double share = 1.0 / static_cast<double>(settings_.accumulate);
+  for (std::int64_t micro = 0; micro < settings_.accumulate; ++micro) {
+    const auto [inputs, targets] = to_tensors(batches_[(n - 1) * settings_.accumulate + micro]);
+    Tape tape;
+    const LanguageModelLoss loss = model_.losses(inputs, targets);
+    tape.backward(loss.total, full({}, share, loss.total.options()));
+    metrics.loss += share * loss.cross_entropy.item();
+    if (logged) metrics.accuracy += share * accuracy(loss.logits, targets);
+  }
+  require(std::isfinite(metrics.loss), [&] {
+    return "the loss at step " + std::to_string(n) + " is not a number; a lower --lr helps most often";
+  });
+  metrics.lr = schedule_(n - 1);
+  optimizer_.set_lr(metrics.lr);
+  const optim::Clipped clipped = optim::clip_by_global_norm(model_.parameters(), settings_.clip);
+  metrics.grad_norm = clipped.norm;
+  optimizer_.step(clipped.factor);
+  const std::vector<RouterStatistics> routers = model_.update_router_bias();
+  window_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  window_tokens_ += settings_.batch * settings_.accumulate * model_.config().context;
+  log_.progress(n, metrics.loss);
+  if (!logged) return;
+  metrics.max_vio = mean_max_vio(routers);
+  metrics.expert_counts = summed_loads(routers);
+  metrics.tokens_per_s = static_cast<double>(window_tokens_) / window_seconds_;
+  log_.step(metrics);
+  window_seconds_ = 0;
+  window_tokens_ = 0;
+}
+
+}  // namespace folio::examples

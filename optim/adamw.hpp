@@ -1,0 +1,25 @@
+#pragma once
+#include "optim/optimizer.hpp"
+
+namespace folio::optim {
+
+struct AdamWOptions {
+  double lr = 1e-3;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double eps = 1e-8;
+  double weight_decay = 0.01;  ///< per step and lr, on parameters whose `decays` is true: not on norms and embeddings
+};
+
+/// Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2):
+///   m ← β₁m + (1−β₁)g,  v ← β₂v + (1−β₂)g²,  p ← p − lr·(λp + m̂/(√v̂ + ε)),  m̂ = m/(1−β₁ᵗ),  v̂ = v/(1−β₂ᵗ).
+class AdamW : public Optimizer {
+ public:
+  AdamW(const std::vector<Parameter>& parameters, AdamWOptions options = {});
+
+ private:
+  void update(Slot& slot, const Tensor& gradient, double gradient_factor) override;
+  AdamWOptions options_;
+};
+
+}  // namespace folio::optim

@@ -1,0 +1,48 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "autograd/parameter.hpp"
+
+namespace folio::optim {
+
+/// What every optimizer is: parameters, and for each one state tensors of its shape. A step consumes the gradients.
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+  Optimizer(const Optimizer&) = delete;
+  Optimizer& operator=(const Optimizer&) = delete;
+
+  /// One update of every parameter that has a gradient, each gradient times `gradient_factor` (clipping's); then the
+  /// gradients are gone.
+  void step(double gradient_factor = 1);
+  void zero_grad();
+
+  double lr() const { return lr_; }
+  void set_lr(double lr) { lr_ = lr; }
+
+  /// Steps taken so far: with state(), all that a run needs to go on.
+  std::int64_t steps() const { return steps_; }
+  void set_steps(std::int64_t steps) { steps_ = steps; }
+  /// Moments by name ("embed_tokens.weight.m"), each of its parameter's shape. The tensors are the optimizer's own.
+  std::vector<std::pair<std::string, Tensor>> state() const;
+
+ protected:
+  struct Slot {
+    Parameter parameter;
+    Tensors state;
+  };
+  /// `state_names`: one zero tensor per name and parameter.
+  Optimizer(const std::vector<Parameter>& parameters, double lr, std::vector<std::string> state_names);
+  virtual void update(Slot& slot, const Tensor& gradient, double gradient_factor) = 0;
+
+ private:
+  std::vector<Slot> slots_;
+  std::vector<std::string> state_names_;
+  double lr_;
+  std::int64_t steps_ = 0;
+};
+
+}  // namespace folio::optim

@@ -1,0 +1,24 @@
+#pragma once
+#include "optim/optimizer.hpp"
+
+namespace folio::optim {
+
+struct SGDOptions {
+  double lr = 1e-2;
+  double momentum = 0;
+  bool nesterov = false;
+  double weight_decay = 0;  ///< decoupled, as in AdamW
+};
+
+/// Stochastic gradient descent with momentum (Sutskever et al. 2013): u ← μu + g,  p ← p − lr·(λp + u), or with Nesterov's
+/// look-ahead g + μu in place of u.
+class SGD : public Optimizer {
+ public:
+  SGD(const std::vector<Parameter>& parameters, SGDOptions options = {});
+
+ private:
+  void update(Slot& slot, const Tensor& gradient, double gradient_factor) override;
+  SGDOptions options_;
+};
+
+}  // namespace folio::optim

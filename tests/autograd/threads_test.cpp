@@ -1,0 +1,109 @@
+// Any number of threads gives the same bits. A program of its own, run alone: it sets the number for the whole process.
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "autograd/threads.hpp"
+#include "tests/autograd/op_case.hpp"
+
+namespace folio::testing {
+namespace {
+
+/// Outputs and gradients under a fixed cotangent.
+Tensors run(const Function& f, const Tensors& inputs) {
+  Tensors arguments;
+  for (const Tensor& x : inputs) {
+    arguments.push_back(x.clone());
+    if (is_float(x.dtype())) arguments.back().requires_grad(true);
+  }
+  Tape tape;
+  Tensors results = f(arguments), roots, cotangents;
+  Generator generator(1);
+  for (const Tensor& y : results) {
+    if (!y.requires_grad()) continue;
+    roots.push_back(y);
+    cotangents.push_back(randn(y.shape(), generator, y.options()));
+  }
+  tape.backward(roots, cotangents);
+  for (const Tensor& x : arguments) {
+    if (x.grad().defined()) results.push_back(x.grad());
+  }
+  return results;
+}
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  const Tensor x = a.clone(), y = b.clone();
+  return x.shape() == y.shape() && std::memcmp(x.storage()->data(), y.storage()->data(), x.storage()->bytes()) == 0;
+}
+
+void expect_same_bits(const std::string& name, const Function& f, const Tensors& inputs) {
+  const int before = num_threads();
+  set_num_threads(1);
+  const Tensors alone = run(f, inputs);
+  for (int threads : {2, 3, 8}) {
+    set_num_threads(threads);
+    const Tensors together = run(f, inputs);
+    ASSERT_EQ(alone.size(), together.size()) << name;
+    for (std::size_t i = 0; i < alone.size(); ++i) {
+      EXPECT_TRUE(same_bits(alone[i], together[i])) << name << ": result " << i << " at " << threads << " threads";
+    }
+  }
+  set_num_threads(before);
+}
+
+Tensors in_float32(const Tensors& xs) {
+  Tensors converted;
+  for (const Tensor& x : xs) converted.push_back(is_float(x.dtype()) ? x.to(DType::float32) : x);
+  return converted;
+}
+
+}  // namespace
+
+TEST(Threads, EveryOpGivesTheSameBitsForAnyNumber) {
+  for (const OpCase& c : all_cases()) {
+    for (std::uint64_t seed = 0; seed < 4; ++seed) {
+      Draw draw(seed, 24);
+      const Problem p = c.draw(draw);
+      expect_same_bits(c.op + (" " + p.description), p.f, seed % 2 ? in_float32(p.inputs) : p.inputs);
+    }
+  }
+}
+
+// Large enough that every kernel cuts its work into several tasks.
+TEST(Threads, LargeOpsGiveTheSameBitsForAnyNumber) {
+  Generator g(7);
+  Draw draw(7);
+  const auto normal = [&](const Shape& shape) { return randn(shape, g); };
+  expect_same_bits("matmul", [](const Tensors& t) -> Tensors { return {matmul(t[0], t[1])}; },
+                   {normal({2, 700, 300}), normal({300, 500})});
+  expect_same_bits("linear", [](const Tensors& t) -> Tensors { return {linear(t[0], t[1])}; },
+                   {normal({2, 600, 384}), normal({520, 384})});
+  expect_same_bits("sum over rows", [](const Tensors& t) -> Tensors { return {sum(t[0], {0})}; }, {normal({3000, 100})});
+  expect_same_bits("sum along rows", [](const Tensors& t) -> Tensors { return {sum(t[0], {1})}; }, {normal({3000, 100})});
+  expect_same_bits("sum of all", [](const Tensors& t) -> Tensors { return {sum(t[0])}; }, {normal({3000, 100})});
+  expect_same_bits("softmax", [](const Tensors& t) -> Tensors { return {softmax(t[0])}; }, {normal({2000, 65})});
+  expect_same_bits("wide log_softmax", [](const Tensors& t) -> Tensors { return {log_softmax(t[0])}; }, {normal({8, 49152})});
+  expect_same_bits("cross_entropy", [](const Tensors& t) -> Tensors { return {cross_entropy(t[0], t[1])}; },
+                   {normal({4096, 65}), draw.indices({4096}, 65)});
+  expect_same_bits("wide cross_entropy",
+                   [](const Tensors& t) -> Tensors { return {cross_entropy(t[0], t[1], {.label_smoothing = 0.1})}; },
+                   {normal({8, 49152}), draw.indices({8}, 49152)});
+  expect_same_bits("embedding", [](const Tensors& t) -> Tensors { return {embedding(t[0], t[1])}; },
+                   {normal({65, 384}), draw.indices({4, 512}, 65)});
+  expect_same_bits("index_add", [](const Tensors& t) -> Tensors { return {index_add(t[0], t[1], t[2])}; },
+                   {normal({300, 384}), draw.indices({2000}, 3), normal({2000, 384})});
+  expect_same_bits("gather", [](const Tensors& t) -> Tensors { return {gather(t[0], 1, t[1])}; },
+                   {normal({40, 20, 100}), draw.indices({40, 30, 100}, 20)});
+  const Tensor chosen = draw.indices({1500, 2}, 8);
+  expect_same_bits("expert_matmul",
+                   [&](const Tensors& t) -> Tensors { return {expert_matmul(t[0], t[1], route(chosen, 9).offsets)}; },
+                   {normal({3000, 192}), normal({9, 256, 192})});
+  expect_same_bits("mixture of experts",
+                   [&](const Tensors& t) -> Tensors {
+                     const Routing routing = route(chosen, 9);
+                     return {combine_rows(expert_matmul(dispatch_rows(t[0], routing), t[1], routing.offsets), t[2], routing)};
+                   },
+                   {normal({1500, 192}), normal({9, 256, 192}), normal({1500, 2})});
+}
+
+}  // namespace folio::testing

@@ -1,0 +1,115 @@
+#include "data/safetensors.hpp"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <rapidcheck/gtest.h>
+
+#include "autograd/ops.hpp"
+
+namespace folio::data {
+namespace {
+
+class Safetensors : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = std::filesystem::temp_directory_path() / ("folio-safetensors-" + std::to_string(::getpid()));
+    std::filesystem::create_directories(folder_);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  std::filesystem::path write_raw(const std::string& header, std::size_t data_bytes) {
+    const auto path = folder_ / "raw.safetensors";
+    std::ofstream out(path, std::ios::binary);
+    const std::uint64_t length = header.size();
+    out.write(reinterpret_cast<const char*>(&length), 8);
+    out << header << std::string(data_bytes, '\1');
+    return path;
+  }
+  /// The message with which a file of this header and so many bytes of data is refused.
+  std::string refusal(const std::string& header, std::size_t data_bytes = 8) {
+    try {
+      load_safetensors(write_raw(header, data_bytes));
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "accepted";
+  }
+  std::filesystem::path folder_;
+};
+
+TEST_F(Safetensors, KeepsEveryValueShapeAndDtype) {
+  rc::check("a file read back equals what was written", [&] {
+    Generator generator(*rc::gen::arbitrary<std::uint64_t>());
+    TensorFile file;
+    const int count = *rc::gen::inRange(0, 5);
+    for (int i = 0; i < count; ++i) {
+      const Shape shape = {*rc::gen::inRange<std::int64_t>(0, 4), *rc::gen::inRange<std::int64_t>(1, 4)};
+      const DType dtype = *rc::gen::element(DType::float32, DType::float64, DType::int32, DType::int64);
+      const Tensor x = uniform(shape, generator, -100, 100, {dtype});
+      file.tensors["tensor " + std::to_string(i)] = *rc::gen::arbitrary<bool>() ? x.transpose(0, 1) : x;
+    }
+    file.tensors["scalar"] = full({}, 2.5);
+    file.metadata["note"] = "ünïcode \" and quotes";
+    const auto path = folder_ / "round.safetensors";
+    save_safetensors(path, file);
+    const TensorFile back = load_safetensors(path);
+    RC_ASSERT(back.tensors.size() == file.tensors.size());
+    for (const auto& [name, x] : file.tensors) {
+      const Tensor& y = back.tensors.at(name);
+      RC_ASSERT(y.shape() == x.shape());
+      RC_ASSERT(y.dtype() == x.dtype());
+      RC_ASSERT(y.to_vector() == x.to_vector());
+    }
+    RC_ASSERT(back.metadata.at("format") == "pt");
+    RC_ASSERT(back.metadata.at("note") == file.metadata.at("note"));
+  });
+}
+
+TEST_F(Safetensors, StartsItsDataAtAMultipleOfEight) {
+  save_safetensors(folder_ / "a", {{{"x", full({}, 1)}}, {}});
+  std::ifstream in(folder_ / "a", std::ios::binary);
+  std::uint64_t length = 0;
+  in.read(reinterpret_cast<char*>(&length), 8);
+  EXPECT_EQ(length % 8, 0U);
+}
+
+TEST_F(Safetensors, RefusesWhatDoesNotAddUp) {
+  const auto one = [](const std::string& dtype, const std::string& shape, const std::string& offsets) {
+    return R"({"w":{"dtype":")" + dtype + R"(","shape":)" + shape + R"(,"data_offsets":)" + offsets + "}}";
+  };
+  EXPECT_EQ(refusal(one("F32", "[2]", "[0,8]")), "accepted");
+  const std::pair<std::string, const char*> cases[] = {
+      {refusal("[1]"), "not a JSON object"},
+      {refusal("{\"w\":"), "not a JSON object"},
+      {refusal("{\"\xff\":1}"), "not a JSON object"},
+      {refusal(one("F31", "[2]", "[0,8]")), "dtype 'F31'"},
+      {refusal(one("F32", "[3]", "[0,8]")), "holds 8 bytes"},
+      {refusal(one("F32", "[-2]", "[0,8]")), "not a whole number"},
+      {refusal(one("F32", "[2]", "[8,0]")), "backwards"},
+      {refusal(one("F32", "[2]", "[0,8]"), 12), "4 bytes are left over"},
+      {refusal(one("F32", "[2]", "[0,8]"), 4), "past the end"},
+      {refusal(one("F32", "[2]", "[8,16]"), 16), "hole"},
+      {refusal(one("F32", "[4611686018427387904,4]", "[0,8]")), "overflows"},
+      {refusal(R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"v":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})"), "overlaps"},
+      {refusal(R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})"), "twice"},
+      {refusal(R"({"__metadata__":{"a":1}})", 0), "not a string"}};
+  for (const auto& [message, expected] : cases) {
+    EXPECT_NE(message.find(expected), std::string::npos) << "'" << message << "' does not say '" << expected << "'";
+    EXPECT_NE(message.find("raw.safetensors"), std::string::npos) << message;
+  }
+  std::ofstream(folder_ / "short", std::ios::binary) << "abc";
+  EXPECT_THROW(load_safetensors(folder_ / "short"), Error);
+  EXPECT_THROW(load_safetensors(folder_ / "absent"), Error);
+}
+
+TEST_F(Safetensors, LeavesNothingBehindWhenItCannotWrite) {
+  const auto before = std::distance(std::filesystem::directory_iterator(folder_), {});
+  std::filesystem::create_directory(folder_ / "taken");
+  EXPECT_THROW(save_safetensors(folder_ / "taken", {{{"x", full({}, 1)}}, {}}), Error);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_), {}), before + 1);
+}
+
+}  // namespace
+}  // namespace folio::data

@@ -1,0 +1,279 @@
+#include <gtest/gtest.h>
+// gtest first
+#include <rapidcheck/gtest.h>
+
+#include <cmath>
+
+#include "autograd/autograd.hpp"
+#include "nn/deepseek_lm.hpp"
+#include "tests/nn/module_cases.hpp"
+
+namespace folio::testing {
+namespace {
+
+constexpr Options wide = {DType::float64};
+
+/// A model that can be built: every choice drawn.
+DeepSeekConfig drawn_config(Draw& draw) {
+  DeepSeekConfig c = small_config();
+  c.hidden_size = draw.integer(3, 8);
+  c.num_hidden_layers = draw.integer(1, 3);
+  c.num_attention_heads = draw.integer(1, 3);
+  c.q_lora_rank = draw.integer(0, 4);
+  c.kv_lora_rank = draw.integer(1, 6);
+  c.rotary_key = static_cast<RotaryKey>(draw.integer(0, 1));
+  c.rope_pairs = static_cast<RopePairs>(draw.integer(0, 1));
+  c.num_shared_experts = draw.integer(0, 2);
+  c.first_k_dense = draw.integer(0, 2);
+  c.gate = static_cast<Gate>(draw.integer(0, 1));
+  c.score = static_cast<Score>(draw.integer(0, 2));
+  c.tie_embeddings = draw.chance(0.5);
+  if (draw.chance(0.3)) c.n_group = 2;
+  return c;
+}
+
+double largest_difference(const Tensor& a, const Tensor& b) {
+  const auto x = a.to_vector(), y = b.to_vector();
+  double largest = x.size() == y.size() ? 0 : INFINITY;
+  for (std::size_t i = 0; i < std::min(x.size(), y.size()); ++i) {
+    const double d = std::abs(x[i] - y[i]);
+    largest = std::isnan(d) ? INFINITY : std::max(largest, d);
+  }
+  return largest;
+}
+
+std::int64_t numbers_in(const Module& module) {
+  std::int64_t total = 0;
+  for (const Parameter& p : module.parameters()) total += p.value.numel();
+  return total;
+}
+
+double deviation(const Tensor& x) {
+  double square = 0;
+  for (double v : x.to_vector()) square += v * v;
+  return std::sqrt(square / static_cast<double>(x.numel()));
+}
+
+}  // namespace
+
+RC_GTEST_PROP(LM, CountingByFormulaEqualsTheBuiltModel, (std::uint64_t seed)) {
+  Draw draw(seed);
+  const DeepSeekConfig c = drawn_config(draw);
+  Generator g(1);
+  const DeepSeekLM model(c, g);
+  std::int64_t idle = 0;
+  for (const auto& layer : model.layers) {
+    if (layer->moe)
+      idle += numbers_in(layer->moe->experts) * (c.num_routed_experts - c.num_active_experts) / c.num_routed_experts;
+  }
+  RC_ASSERT(count_parameters(c).total == numbers_in(model));
+  RC_ASSERT(count_parameters(c).active == numbers_in(model) - idle);
+}
+
+RC_GTEST_PROP(LM, CachedDecodeEqualsTheFullForwardForAnyChunking, (std::uint64_t seed)) {
+  Draw draw(seed);
+  const DeepSeekConfig c = drawn_config(draw);
+  Generator g(1);
+  DeepSeekLM model(c, g, wide);
+  randomize(model, draw);
+  model.eval();
+  const std::int64_t batch = draw.integer(1, 2), length = draw.integer(1, c.context);
+  const Tensor ids = draw.indices({batch, length}, c.vocab_size);
+  const Tensor full = model.logits(ids);
+  LatentCache cache(c, batch, wide);
+  for (std::int64_t at = 0; at < length;) {
+    const std::int64_t n = draw.integer(1, length - at);
+    const bool last = draw.chance(0.3);
+    const Tensor logits = model.decode(ids.slice(1, at, at + n), cache, last);
+    const double difference = largest_difference(logits, full.slice(1, last ? at + n - 1 : at, at + n));
+    RC_ASSERT(difference < 1e-10);
+    at += n;
+  }
+}
+
+RC_GTEST_PROP(LM, ALaterTokenLeavesEarlierLogitsAsTheyWere, (std::uint64_t seed)) {
+  Draw draw(seed);
+  const DeepSeekConfig c = drawn_config(draw);
+  Generator g(1);
+  DeepSeekLM model(c, g, wide);
+  randomize(model, draw);
+  const std::int64_t length = draw.integer(2, c.context), t = draw.integer(1, length - 1);
+  const Tensor ids = draw.indices({2, length}, c.vocab_size);
+  const Tensor other = ids.clone();
+  other.slice(1, t, length).copy_from(draw.indices({2, length - t}, c.vocab_size));
+  const double difference = largest_difference(model.logits(ids).slice(1, 0, t), model.logits(other).slice(1, 0, t));
+  RC_ASSERT(difference < 1e-12);
+}
+
+TEST(LM, NamesItsState) {
+  DeepSeekConfig c = small_config();
+  c.first_k_dense = 1;
+  c.tie_embeddings = false;
+  Generator g(1);
+  DeepSeekLM model(c, g);
+  const auto state = model.state();
+  for (const char* name :
+       {"embed_tokens.weight", "layers.0.input_layernorm.weight", "layers.0.self_attn.q_a.weight",
+        "layers.0.self_attn.kv_a_norm.weight", "layers.0.mlp.gate.weight", "layers.0.mlp.up.weight",
+        "layers.1.mlp.gate.weight", "layers.1.mlp.gate.e_score_correction_bias", "layers.1.mlp.experts.gate_up",
+        "layers.1.mlp.experts.down", "layers.1.mlp.shared_experts.down.weight",
+        "layers.1.post_attention_layernorm.weight", "norm.weight", "lm_head.weight"}) {
+    EXPECT_TRUE(state.contains(name)) << name;
+  }
+  EXPECT_EQ(state.size(), model.parameters().size() + model.buffers().size());
+  Generator h(2);
+  DeepSeekLM copy(c, h);
+  copy.load_state(state);
+  const Tensor ids = from_indices(std::vector<std::int32_t>{1, 2, 3}, {1, 3});
+  EXPECT_EQ(copy.logits(ids).to_vector(), model.logits(ids).to_vector());
+}
+
+TEST(LM, LossIsCrossEntropyPlusTheBalanceLossOfEachLayer) {
+  Draw draw(1);
+  const DeepSeekConfig c = small_config();
+  Generator g(1);
+  DeepSeekLM model(c, g, wide);
+  randomize(model, draw);
+  const Tensor ids = draw.indices({2, 5}, c.vocab_size), targets = draw.indices({2, 5}, c.vocab_size);
+  const LanguageModelLoss loss = model.losses(ids, targets);
+  EXPECT_EQ(loss.cross_entropy.item(), cross_entropy(model.logits(ids), targets).item());
+  EXPECT_GT(loss.auxiliary.item(), 0.5) << "two layers, each about α = 0.5";
+  EXPECT_EQ(loss.total.item(), loss.cross_entropy.item() + loss.auxiliary.item());
+  model.eval();
+  EXPECT_EQ(model.loss(ids, targets).item(), loss.cross_entropy.item());
+  EXPECT_FALSE(model.losses(ids, targets).auxiliary.defined());
+}
+
+TEST(LM, StartsAtTheLossOfGuessing) {
+  DeepSeekConfig c = small_config();
+  c.vocab_size = 65;
+  c.hidden_size = 32;
+  Generator g(1);
+  DeepSeekLM model(c, g);
+  model.eval();
+  Draw draw(1);
+  EXPECT_NEAR(model.loss(draw.indices({4, 16}, 65), draw.indices({4, 16}, 65)).item(), std::log(65.0), 0.1);
+}
+
+TEST(LM, ProjectionsIntoTheResidualStreamStartSmallerInDeepModels) {
+  DeepSeekConfig c = small_config();
+  c.hidden_size = 64;
+  c.expert_intermediate_size = 64;
+  c.num_attention_heads = 16;
+  c.num_hidden_layers = 8;
+  Generator g(1);
+  const DeepSeekLM model(c, g);
+  const DecoderLayer& layer = *model.layers[3];
+  for (const Tensor& w : {layer.self_attn.o.weight, layer.moe->experts.down, layer.moe->shared_experts->down.weight}) {
+    EXPECT_NEAR(deviation(w), 0.02 / 4, 0.0005);
+  }
+  for (const Tensor& w : {layer.self_attn.q_b->weight, layer.moe->experts.gate_up, layer.moe->shared_experts->up.weight,
+                          model.embed_tokens.weight}) {
+    EXPECT_NEAR(deviation(w), 0.02, 0.002);
+  }
+}
+
+TEST(LM, ATiedHeadAddsItsGradientToTheEmbeddings) {
+  Draw draw(1);
+  DeepSeekConfig c = small_config();
+  Generator g(1), h(1);
+  DeepSeekLM tied(c, g, wide);
+  randomize(tied, draw);
+  c.tie_embeddings = false;
+  DeepSeekLM untied(c, h, wide);
+  auto state = tied.state();
+  state["lm_head.weight"] = state["embed_tokens.weight"].clone();
+  untied.load_state(state);
+  const Tensor ids = draw.indices({2, 5}, c.vocab_size), targets = draw.indices({2, 5}, c.vocab_size);
+  for (DeepSeekLM* model : {&tied, &untied}) {
+    Tape tape;
+    tape.backward(model->loss(ids, targets));
+  }
+  EXPECT_LT(largest_difference(tied.embed_tokens.weight.grad(),
+                               untied.embed_tokens.weight.grad() + untied.lm_head->weight.grad()),
+            1e-13);
+}
+
+RC_GTEST_PROP(LM, AccumulatingMicroBatchesEqualsTheBigBatch, (std::uint64_t seed)) {
+  Draw draw(seed);
+  DeepSeekConfig c = drawn_config(draw);
+  Generator g(1);
+  DeepSeekLM model(c, g, wide);
+  randomize(model, draw);
+  const std::int64_t batch = draw.integer(2, 4), first = draw.integer(1, batch - 1), length = draw.integer(1, 6);
+  const Tensor ids = draw.indices({batch, length}, c.vocab_size), targets = draw.indices({batch, length}, c.vocab_size);
+  const auto gradients = [&] {
+    Tensors all;
+    for (const Parameter& p : model.parameters())
+      all.push_back(p.value.grad().defined() ? p.value.grad() : zeros(p.value.shape(), wide));
+    model.zero_grad();
+    return all;
+  };
+  {
+    Tape tape;
+    tape.backward(model.loss(ids, targets));
+  }
+  const Tensors whole = gradients();
+  for (const auto& [begin, end] : {std::pair(std::int64_t{0}, first), std::pair(first, batch)}) {
+    Tape tape;  // each micro-batch weighs as much as it has tokens
+    const double share = static_cast<double>(end - begin) / static_cast<double>(batch);
+    tape.backward(model.loss(ids.slice(0, begin, end), targets.slice(0, begin, end)) * share);
+  }
+  const Tensors parts = gradients();
+  for (std::size_t i = 0; i < whole.size(); ++i) RC_ASSERT(largest_difference(whole[i], parts[i]) < 1e-12);
+}
+
+TEST(LM, DropoutDrawsAnewAtEachStepAndNotInEvaluation) {
+  Draw draw(1);
+  DeepSeekConfig c = small_config();
+  c.dropout = 0.3;
+  Generator g(1);
+  DeepSeekLM model(c, g, wide);
+  randomize(model, draw);
+  const Tensor ids = draw.indices({2, 5}, c.vocab_size);
+  const Generator start = model.dropout_generator();
+  const auto first = model.logits(ids).to_vector();
+  EXPECT_NE(model.logits(ids).to_vector(), first);
+  model.dropout_generator() = start;
+  EXPECT_EQ(model.logits(ids).to_vector(), first) << "two numbers restore the masks";
+  model.eval();
+  EXPECT_EQ(model.logits(ids).to_vector(), model.logits(ids).to_vector());
+}
+
+TEST(LM, RefusesWhatItCannotRead) {
+  const DeepSeekConfig c = small_config();
+  Generator g(1);
+  DeepSeekLM model(c, g);
+  Draw draw(1);
+  EXPECT_THROW(model.logits(draw.indices({1, c.context + 1}, 3)), Error);
+  EXPECT_THROW(model.logits(draw.indices({3}, 3)), Error);
+  EXPECT_THROW(model.logits(zeros({1, 3})), Error);
+  EXPECT_THROW(model.logits(full({1, 3}, 11, {DType::int32})), Error);
+  DeepSeekConfig odd = c;
+  odd.rope_head_dim = 3;
+  EXPECT_THROW(DeepSeekLM(odd, g), Error);
+}
+
+TEST(LM, AStepDownTheGradientLowersTheLoss) {
+  Draw draw(1);
+  const DeepSeekConfig c = small_config();
+  Generator g(1);
+  DeepSeekLM model(c, g);
+  const Tensor ids = draw.indices({2, 8}, c.vocab_size), targets = draw.indices({2, 8}, c.vocab_size);
+  double first = 0, last = 0;
+  for (int step = 0; step < 60; ++step) {
+    Tape tape;
+    const LanguageModelLoss loss = model.losses(ids, targets);
+    last = loss.cross_entropy.item();
+    if (step == 0) first = last;
+    tape.backward(loss.total);
+    for (Parameter& p : model.parameters()) {
+      if (p.value.grad().defined()) p.value.copy_from(p.value.detach() - 0.3 * p.value.grad());
+    }
+    model.zero_grad();
+    model.update_router_bias();
+  }
+  EXPECT_LT(last, 0.8 * first);
+}
+
+}  // namespace folio::testing
