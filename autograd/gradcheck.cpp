@@ -88,7 +88,8 @@ class Checker {
       const Parts direction = random_direction();
       Comparison c;
       if (compare(direction, c) && !c.agrees()) {
-        localise(direction, c);
+        report_.passed = false;
+        if (options_.locate) localise(direction, c);
         return report_;
       }
     }

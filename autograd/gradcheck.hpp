@@ -17,6 +17,7 @@ struct GradcheckOptions {
   double step = 1e-3;
   double tolerance = 1e-8;
   std::uint64_t seed = 0;
+  bool locate = true;     ///< where a gradient is wrong, look for the input and element (many evaluations)
   bool jacobian = false;  ///< also every output against every input element: for tiny functions
   /// If above 0, directions and cotangents are whole multiples of it. With inputs, `step` and `grid` made of few binary
   /// digits, a linear function that passes through float32 stays exact.
