@@ -33,5 +33,5 @@ programs=build/quickstart/examples
 echo
 "$programs/generate" --from "$out" --prompt 'ROMEO:' --tokens 400
 echo
-echo "The run is in $out: metrics.jsonl (a row per step), loss.svg (its curves)."
+echo "The run is in $out: metrics.jsonl (its figures) and loss.svg (its curve)."
 echo "More of the same: $programs/generate --from $out --prompt 'JULIET:' --tokens 400"
