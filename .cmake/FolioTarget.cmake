@@ -7,6 +7,8 @@ function(folio_flags target)
     # g++ 12 reports its own AVX-512 intrinsics (GCC bug 105593) and its own std::string (GCC bug 105651).
     $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized;-Wno-restrict>
     $<$<BOOL:${FOLIO_NATIVE}>:-march=native>
+    # With AVX-512, g++ 12 fills constants such as {1, 1, 1, 0} to the end with their first word when it copies them whole.
+    $<$<AND:$<BOOL:${FOLIO_NATIVE}>,$<CXX_COMPILER_ID:GNU>,$<VERSION_GREATER_EQUAL:$<CXX_COMPILER_VERSION>,12>,$<STREQUAL:${CMAKE_SYSTEM_PROCESSOR},x86_64>>:-mmove-max=128;-mstore-max=128>
     $<$<AND:$<BOOL:${FOLIO_NATIVE}>,$<CONFIG:Release>>:-mprefer-vector-width=512>)
   if(FOLIO_SANITIZE)
     target_compile_options(${target} PRIVATE -fsanitize=${FOLIO_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
