@@ -79,7 +79,6 @@ std::string encode_utf8(std::u32string_view characters) {
 }
 
 std::string show_character(char32_t character) {
-  const auto number = "U+" + hexadecimal(character, 4);
   switch (character) {
     case U'\n':
       return "'\\n'";
@@ -90,12 +89,16 @@ std::string show_character(char32_t character) {
     default:
       break;
   }
+  std::string shown;
   const bool control = character < 0x20 || (character >= 0x7F && character < 0xA0);
-  if (control) {
-    return number;
+  if (!control) {
+    shown = "'" + encode_utf8({&character, 1}) + "'";
   }
-  const std::string quoted = "'" + encode_utf8({&character, 1}) + "'";
-  return character < 0x7F ? quoted : quoted + " (" + number + ")";
+  if (control || character >= 0x7F) {
+    const std::string number = "U+" + hexadecimal(character, 4);
+    shown += control ? number : " (" + number + ")";
+  }
+  return shown;
 }
 
 }  // namespace folio::data

@@ -49,7 +49,7 @@ class TemporaryFolder {
 
   /// Writes a file below the folder, with the folders above it.
   std::filesystem::path write(const std::filesystem::path& name, std::string_view contents) const {
-    const auto path = path_ / name;
+    auto path = path_ / name;
     std::filesystem::create_directories(path.parent_path());
     std::ofstream(path, std::ios::binary) << contents;
     return path;
