@@ -85,7 +85,6 @@ class Temporary {
     fs::rename(path_, target, error);
     if (!error) {
       path_.clear();
-      made_folders_ = 0;
     }
     return !error;
   }

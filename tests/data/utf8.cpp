@@ -55,6 +55,11 @@ TEST(Utf8, BrokenTextIsRefusedAtItsByte) {
   }
 }
 
+TEST(Utf8, NoByteBeyondTheEndIsRead) {
+  const std::string_view half = std::string_view("\xC3\xA9").substr(0, 1);
+  EXPECT_TRUE(contains(error_of([&] { decode_utf8(half); }), "byte 0"));
+}
+
 TEST(Utf8, CharactersAreShownForAPersonToRead) {
   EXPECT_EQ(show_character(U'e'), "'e'");
   EXPECT_EQ(show_character(U'\n'), "'\\n'");
