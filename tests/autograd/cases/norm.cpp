@@ -10,6 +10,11 @@ Problem draw_rms_norm(Draw& draw) {
   const double eps = draw.chance(0.5) ? 1e-6 : 0.3;
   return {.inputs = {draw.away_from_zero(shape), draw.normal({d})},
           .f = [=](const Tensors& x) -> Tensors { return {rms_norm(x[0], x[1], eps)}; },
+          .composed = [=](const Tensors& x) -> Tensors {
+            if (x[0].numel() == 0) return {x[0] * x[1]};
+            const Tensor square = mean(x[0] * x[0], {-1}, true);
+            return {x[0] * rsqrt(square + eps) * x[1]};
+          },
           .description = to_string(shape) + " eps " + std::to_string(eps)};
 }
 

@@ -1,0 +1,156 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "autograd/autograd.hpp"
+#include "autograd/fault.hpp"
+#include "autograd/threads.hpp"
+
+using namespace folio;
+
+namespace {
+
+constexpr std::int64_t batch = 2, tokens = 150, heads = 3, own = 8, rope_width = 4, out = 10;  // three blocks of queries
+
+Tensors draw(std::uint64_t seed, DType dtype = DType::float32, std::int64_t queries = tokens, std::int64_t keys = tokens) {
+  Generator g(seed);
+  return {randn({batch, queries, heads, own + rope_width}, g, {dtype}), randn({batch, keys, heads, own}, g, {dtype}),
+          randn({batch, keys, heads, out}, g, {dtype}), randn({batch, keys, rope_width}, g, {dtype})};
+}
+
+Tensor attend(const Tensors& x, std::int64_t offset = 0) {
+  return causal_attention(x[0], x[1], x[2], x[3], 0.3, offset);
+}
+
+/// x with every number of token t set to `value`.
+Tensor changed(const Tensor& x, std::int64_t t, double value) {
+  Tensor y = x.clone();
+  y.slice(1, t, t + 1).fill(value);
+  return y;
+}
+
+/// Gradients of all inputs under the cotangent dy.
+Tensors gradients(const Tensors& inputs, const Tensor& dy) {
+  Tensors leaves;
+  for (const Tensor& x : inputs) leaves.push_back(x.clone().requires_grad(true));
+  Tape tape;
+  tape.backward(attend(leaves), dy);
+  Tensors all;
+  for (const Tensor& x : leaves) all.push_back(x.grad());
+  return all;
+}
+
+std::vector<double> tokens_of(const Tensor& x, std::int64_t begin, std::int64_t end) {
+  return x.slice(1, begin, end).to_vector();
+}
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
+
+}  // namespace
+
+TEST(CausalAttention, AnEarlierOutputHasTheSameBitsWhateverALaterTokenHolds) {
+  const Tensors x = draw(1);
+  const Tensor y = attend(x);
+  for (const std::int64_t t : {1, 63, 64, 100, 149}) {
+    for (const double value : {0.0, 1e30, infinity, -infinity, not_a_number}) {
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        Tensors other = x;
+        other[i] = changed(x[i], t, value);
+        ASSERT_EQ(tokens_of(attend(other), 0, t), tokens_of(y, 0, t)) << "input " << i << " token " << t << " = " << value;
+      }
+    }
+  }
+}
+
+TEST(CausalAttention, WhatIsNotFiniteReachesEveryOutputThatSeesIt) {
+  const Tensors x = draw(2);
+  for (const double value : {infinity, -infinity, not_a_number}) {
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      Tensors other = x;
+      other[i] = changed(x[i], 70, value);
+      const Tensor y = attend(other);
+      for (double v : tokens_of(y, 70, i == 0 ? 71 : tokens)) ASSERT_TRUE(std::isnan(v)) << "input " << i;
+      if (i == 0) {
+        for (double v : tokens_of(y, 71, tokens)) ASSERT_TRUE(std::isfinite(v));
+      }
+    }
+  }
+}
+
+TEST(CausalAttention, AnOutputHasNoGradientForALaterToken) {
+  const Tensors x = draw(3);
+  for (const std::int64_t t : {0, 63, 64, 149}) {
+    Generator g(4);
+    Tensor dy = zeros({batch, tokens, heads, out});
+    dy.slice(1, t, t + 1).copy_from(randn({batch, 1, heads, out}, g));
+    const Tensors dx = gradients(x, dy);
+    for (std::size_t i = 0; i < dx.size(); ++i) {
+      for (double v : tokens_of(dx[i], t + 1, tokens)) ASSERT_EQ(v, 0) << "input " << i << " after token " << t;
+      bool some = false;
+      for (double v : tokens_of(dx[i], 0, t + 1)) some = some || v != 0;
+      ASSERT_TRUE(some || (t == 0 && i != 2)) << "input " << i << " token " << t;
+    }
+  }
+}
+
+TEST(CausalAttention, AGradientThatIsNotFiniteReachesOnlyWhatItsOutputSaw) {
+  const Tensors x = draw(5);
+  const Tensors dx = gradients(x, changed(ones({batch, tokens, heads, out}), 70, not_a_number));
+  for (const Tensor& g : dx) {
+    for (double v : tokens_of(g, 70, 71)) ASSERT_TRUE(std::isnan(v));
+    for (double v : tokens_of(g, 71, tokens)) ASSERT_TRUE(std::isfinite(v));
+  }
+}
+
+TEST(CausalAttention, GradcheckCatchesAMaskShiftedByOne) {
+  const auto f = [](const Tensors& x) -> Tensors { return {attend(x)}; };
+  const Tensors x = draw(6, DType::float64, 5, 5);
+  EXPECT_TRUE(gradcheck(f, x));
+  fault::armed = fault::Point::shift_mask;
+  EXPECT_FALSE(gradcheck(f, x));
+  fault::armed = fault::Point::none;
+}
+
+TEST(CausalAttention, AnyNumberOfThreadsGivesTheSameBits) {
+  const Tensors x = draw(7);
+  Generator g(8);
+  const Tensor dy = randn({batch, tokens, heads, out}, g);
+  const int before = num_threads();
+  std::vector<std::vector<double>> first;
+  for (const int threads : {1, 2, 3, 8}) {
+    set_num_threads(threads);
+    std::vector<std::vector<double>> all = {attend(x).to_vector()};
+    for (const Tensor& dx : gradients(x, dy)) all.push_back(dx.to_vector());
+    if (first.empty()) first = all;
+    EXPECT_TRUE(all == first) << threads << " threads";
+  }
+  set_num_threads(before);
+}
+
+TEST(CausalAttention, ReadsHeadsOfAWiderTensorInPlace) {
+  Generator g(9);
+  const Tensors x = draw(10);
+  const Tensor wide = randn({batch, tokens, heads, own + out}, g);  // [k | v] per head, as kv_b makes them
+  const Tensor k = wide.slice(3, 0, own), v = wide.slice(3, own, own + out);
+  EXPECT_EQ(attend({x[0], k, v, x[3]}).to_vector(), attend({x[0], k.clone(), v.clone(), x[3]}).to_vector());
+  const Tensor q = x[0].transpose(1, 2).clone().transpose(1, 2);  // (B, H, T, width) in memory
+  EXPECT_EQ(attend({q, k, v, x[3]}).to_vector(), attend({x[0], k, v, x[3]}).to_vector());
+}
+
+TEST(CausalAttention, TheLastQueriesAloneSeeWhatTheySawAmongAll) {
+  const Tensors x = draw(11, DType::float64);
+  const std::vector<double> all = tokens_of(attend(x), 140, tokens);
+  const std::vector<double> last = attend({x[0].slice(1, 140, tokens), x[1], x[2], x[3]}, 140).to_vector();
+  for (std::size_t i = 0; i < all.size(); ++i) ASSERT_NEAR(all[i], last[i], 1e-13);
+}
+
+TEST(CausalAttention, TakesZeroSizesAndRefusesWhatDoesNotFit) {
+  const Tensors x = draw(12);
+  const Tensor none = empty({batch, 0, heads, own + rope_width});
+  EXPECT_EQ(attend({none, x[1], x[2], x[3]}, tokens).numel(), 0);
+  EXPECT_THROW(attend(x, 1), Error);
+  EXPECT_THROW(causal_attention(x[0], x[1], x[2], {}, 1), Error);
+  EXPECT_THROW(attend({x[0], x[1], x[2].slice(2, 0, 1), x[3]}), Error);
+}
