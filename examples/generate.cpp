@@ -36,7 +36,7 @@ int main(int argc, char** argv) {
     const auto ids = saved.tokenizer->encode(prompt);
     std::cout << prompt << std::flush;
     generate(*saved.model, ids, tokens, options, RandomStream{seed, 0}, [&](std::int32_t id) {
-      std::cout << saved.tokenizer->decode(std::vector<std::int32_t>{id}) << std::flush;
+      std::cout << shown(*saved.tokenizer, {&id, 1}) << std::flush;
       return std::cout.good();
     });
     std::cout << std::endl;

@@ -37,7 +37,7 @@ Preset shakespeare_cpu() {
   p.model.rope_head_dim = 16;
   p.model.v_head_dim = 48;
   p.model.expert_intermediate_size = 192;
-  p.training = {.steps = 1500, .batch = 16, .lr = 4e-3, .lr_floor = 0.05, .warmup = 50, .log_every = 50,
+  p.training = {.steps = 1000, .batch = 16, .lr = 4e-3, .lr_floor = 0.05, .warmup = 50, .log_every = 50,
                 .validate_every = 500, .sample_tokens = 400};
   return p;
 }

@@ -62,4 +62,10 @@ SavedModel load_model(const std::filesystem::path& folder) {
   return saved;
 }
 
+std::string shown(const data::Tokenizer& tokenizer, std::span<const std::int32_t> ids) {
+  std::string text;
+  for (const std::int32_t& id : ids) text += id < tokenizer.vocab_size() ? tokenizer.decode({&id, 1}) : "\uFFFD";
+  return text;
+}
+
 }  // namespace folio::examples

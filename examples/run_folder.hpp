@@ -1,6 +1,8 @@
 #pragma once
 #include <filesystem>
 #include <memory>
+#include <span>
+#include <string>
 
 #include "data/tokenizer.hpp"
 #include "examples/presets.hpp"
@@ -22,5 +24,8 @@ struct SavedModel {
   std::unique_ptr<data::Tokenizer> tokenizer;
 };
 SavedModel load_model(const std::filesystem::path& folder);
+
+/// The text of tokens. A model may have more outputs than its tokenizer has characters; those show as U+FFFD.
+std::string shown(const data::Tokenizer& tokenizer, std::span<const std::int32_t> ids);
 
 }  // namespace folio::examples

@@ -79,7 +79,7 @@ std::string sample(DeepSeekLM& model, const data::CharTokenizer& tokenizer, cons
   const bool has_break = tokenizer.characters().find(U'\n') != std::u32string::npos;
   const std::vector<std::int32_t> prompt = has_break ? tokenizer.encode("\n") : std::vector<std::int32_t>{0};
   const GenerateOptions options = {.sampling = {.temperature = 0.8}};
-  return tokenizer.decode(generate(model, prompt, settings.sample_tokens, options, RandomStream{settings.seed, sample_stream}));
+  return shown(tokenizer, generate(model, prompt, settings.sample_tokens, options, RandomStream{settings.seed, sample_stream}));
 }
 
 int train(const Arguments& arguments) {
