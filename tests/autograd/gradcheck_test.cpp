@@ -1,0 +1,81 @@
+// The checker is checked: it must accept what is right, and catch and name what is wrong.
+#include <gtest/gtest.h>
+
+#include "autograd/autograd.hpp"
+
+namespace folio::testing {
+namespace {
+
+constexpr Options f64 = {DType::float64};
+
+/// y = x³ with a derivative that is `factor` times the right one.
+template <int per_million>
+Tensor cube(const Tensor& x) {
+  return record({.op = OpName{"cube"},
+                 .inputs = {x},
+                 .outputs = {power(x.detach(), 3)},
+                 .saved = {x},
+                 .backward = [](const Entry& e, const Tensors& dy) -> Tensors {
+                   return {dy[0] * e.saved(0) * e.saved(0) * (3 * (1 + per_million * 1e-6))};
+                 }});
+}
+
+Tensor input(const Shape& shape, std::uint64_t seed = 1) {
+  Generator random(seed);
+  return uniform(shape, random, 0.5, 2, f64);
+}
+
+}  // namespace
+
+TEST(Gradcheck, AcceptsAnOpOfAUsersOwn) {
+  const auto report = gradcheck([](const Tensors& x) -> Tensors { return {cube<0>(x[0])}; }, {input({3, 4})});
+  EXPECT_TRUE(report) << report;
+  EXPECT_EQ(report.checked, GradcheckOptions{}.directions);
+}
+
+TEST(Gradcheck, CatchesAnErrorOfAThousandthOfAPercentAndNamesTheOp) {
+  const auto report = gradcheck([](const Tensors& x) -> Tensors { return {cube<10>(x[0])}; }, {input({3, 4})});
+  EXPECT_FALSE(report);
+  for (const char* part : {"cube", "input 0", "element", "analytic", "numeric", "step"}) {
+    EXPECT_NE(report.message.find(part), std::string::npos) << part << " is missing in: " << report.message;
+  }
+}
+
+TEST(Gradcheck, CatchesAWrongInputAmongRightOnes) {
+  const auto f = [](const Tensors& x) -> Tensors { return {cube<0>(x[0]) * sum(x[1]), cube<500>(x[1])}; };
+  const auto report = gradcheck(f, {input({2}), input({3}, 2)});
+  EXPECT_FALSE(report);
+  EXPECT_NE(report.message.find("input 1"), std::string::npos) << report.message;
+}
+
+TEST(Gradcheck, DiscardsDirectionsThatCrossADiscreteChoice) {
+  // The two elements tie to within the step, so most directions change which is the larger.
+  const Tensor x = tensor({1.0, 1.0 + 1e-6}, f64);
+  const auto report = gradcheck([](const Tensors& in) -> Tensors { return {max(in[0], 0).first}; }, {x}, {.directions = 8});
+  EXPECT_GT(report.discarded, 0) << report;
+  const Tensor apart = tensor({1.0, 2.0}, f64);
+  const auto clear = gradcheck([](const Tensors& in) -> Tensors { return {max(in[0], 0).first}; }, {apart}, {.directions = 8});
+  EXPECT_TRUE(clear) << clear;
+  EXPECT_EQ(clear.discarded, 0);
+}
+
+TEST(Gradcheck, LeavesItsInputsAsTheyWere) {
+  Tensor x = input({5});
+  const std::vector<double> before = x.to_vector();
+  x.requires_grad(true);
+  const auto report = gradcheck_leaves([&]() -> Tensors { return {exp(x)}; }, {x});
+  EXPECT_TRUE(report) << report;
+  EXPECT_EQ(x.to_vector(), before);
+  EXPECT_FALSE(x.grad().defined());
+}
+
+TEST(Gradcheck, RefusesFloat32AndSaysWhy) {
+  try {
+    gradcheck([](const Tensors& x) -> Tensors { return {exp(x[0])}; }, {ones({2})});
+    FAIL() << "float32 was accepted";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("float64"), std::string::npos) << error.what();
+  }
+}
+
+}  // namespace folio::testing

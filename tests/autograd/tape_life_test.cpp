@@ -1,0 +1,141 @@
+// The life of a tape: what it records, when it lets go, and what it refuses.
+#include <gtest/gtest.h>
+
+#include "autograd/autograd.hpp"
+#include "autograd/fault.hpp"
+
+namespace folio::testing {
+namespace {
+
+Tensor leaf(std::initializer_list<double> values) {
+  Tensor x = tensor(values, {DType::float64});
+  x.requires_grad(true);
+  return x;
+}
+
+/// The message with which `action` is refused.
+template <class Action>
+std::string refusal(Action&& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
+void expect_says(const std::string& message, const char* part) {
+  EXPECT_NE(message.find(part), std::string::npos) << "'" << message << "' does not say '" << part << "'";
+}
+
+}  // namespace
+
+TEST(Tape, RecordsNothingWithoutATapeAndNothingThatNeedsNoGradient) {
+  const Tensor x = leaf({1, 2});
+  EXPECT_FALSE((x * x).requires_grad());
+  Tape tape;
+  const Tensor constant = tensor({1, 2}, {DType::float64});
+  EXPECT_FALSE((constant * constant).requires_grad());
+  EXPECT_TRUE(tape.entries().empty());
+  exp(x);
+  ASSERT_EQ(tape.entries().size(), 1U);
+  EXPECT_EQ(tape.entries().front().op, op::exp);
+}
+
+TEST(Tape, KeepsTheOrderInWhichOpsRan) {
+  const Tensor x = leaf({1, 2});
+  Tape tape;
+  const Tensor y = sum(exp(x) * x);
+  std::vector<std::string> names;
+  for (const Entry& e : tape.entries()) names.emplace_back(e.op.text);
+  EXPECT_EQ(names, (std::vector<std::string>{"exp", "multiply", "sum"}));
+  EXPECT_EQ(live_entries(), 3U);
+  tape.backward(y);
+  EXPECT_EQ(live_entries(), 0U);
+}
+
+TEST(Tape, LetsGoOfWhatWasSavedAsItIsUsed) {
+  const auto before = memory_statistics().live;
+  {
+    Tensor x = ones({64, 64}, {DType::float64});
+    x.requires_grad(true);
+    static std::vector<std::size_t> live;
+    live.clear();
+    {
+      Tape tape;
+      Tensor y = x;
+      for (int i = 0; i < 8; ++i) y = tanh(y);
+      const Tensor loss = sum(y);
+      y = Tensor();
+      fault::hook.before = [](Entry&, Tensors&) { live.push_back(memory_statistics().live); };
+      tape.backward(loss);
+      fault::hook = {};
+    }
+    ASSERT_EQ(live.size(), 9U);
+    for (std::size_t i = 3; i < live.size(); ++i) EXPECT_LT(live[i], live[i - 1]) << "step " << i;
+  }
+  EXPECT_EQ(memory_statistics().live, before);
+  EXPECT_EQ(live_entries(), 0U);
+}
+
+TEST(Tape, AddsUpOverFanOutAndOverCallsUntilItIsZeroed) {
+  Tensor x = leaf({3});
+  for (int i = 1; i <= 2; ++i) {
+    Tape tape;
+    tape.backward(sum(x * x + x));
+    EXPECT_EQ(x.grad().item(), 7.0 * i);
+  }
+  x.zero_grad();
+  EXPECT_FALSE(x.grad().defined());
+}
+
+TEST(Tape, RefusesWhatCannotBeRightInOneLineEach) {
+  Tensor x = leaf({1, 2});
+  {
+    Tape tape;
+    const Tensor y = exp(x);
+    expect_says(refusal([&] { tape.backward(y); }), "not a scalar; pass a cotangent");
+    expect_says(refusal([&] { tape.backward(y, ones({3}, {DType::float64})); }), "cotangent");
+    const Tensor loss = sum(y);
+    tape.backward(loss);
+    expect_says(refusal([&] { tape.backward(loss); }), "twice");
+    expect_says(refusal([&] { exp(y); }), "detach()");
+    expect_says(refusal([&] { tape.backward(sum(x.grad())); }), "double backward is not supported");
+  }
+  Tensor stale;
+  {
+    const Tape gone;
+    stale = exp(x);
+  }
+  Tape tape;
+  expect_says(refusal([&] { tape.backward(sum(stale)); }), "detach()");
+}
+
+TEST(Tape, NoticesThatSomethingSavedWasChangedInPlace) {
+  Tensor x = leaf({1, 2}), w = tensor({3, 4}, {DType::float64});
+  Tape tape;
+  const Tensor y = sum(x * w);
+  w.fill(0);
+  const std::string message = refusal([&] { tape.backward(y); });
+  expect_says(message, "multiply");
+  expect_says(message, "changed in place");
+}
+
+TEST(Tape, RecordsAnOpWithSeveralOutputsAsOneEntry) {
+  const Tensor x = leaf({1, 2, 3});
+  Tape tape;
+  const Tensors parts = split(x, {1, 2}, 0);
+  ASSERT_EQ(tape.entries().size(), 1U);
+  tape.backward(sum(parts[1] * 5.0));
+  EXPECT_EQ(x.grad().to_vector(), (std::vector<double>{0, 5, 5}));
+}
+
+TEST(Tape, DrawsItselfForGraphviz) {
+  const Tensor x = leaf({1, 2});
+  Tape tape;
+  sum(exp(x));
+  const std::string dot = to_dot(tape);
+  for (const char* part : {"digraph", "exp", "sum", "leaf", "->", "(2)"}) expect_says(dot, part);
+}
+
+}  // namespace folio::testing

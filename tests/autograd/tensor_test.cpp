@@ -1,0 +1,87 @@
+#include <gtest/gtest.h>
+
+#include <rapidcheck/gtest.h>
+
+#include <sstream>
+
+#include "autograd/autograd.hpp"
+
+namespace folio::testing {
+namespace {
+
+std::string printed(const Tensor& x) {
+  std::ostringstream out;
+  out << x;
+  return out.str();
+}
+
+template <class Action>
+std::string refusal(Action&& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
+}  // namespace
+
+TEST(Tensor, ViewsShareMemoryAndCopiesDoNot) {
+  Tensor x = arange(6, {DType::float32}).reshape({2, 3});
+  for (Tensor view : {x.transpose(0, 1), x.slice(1, 1, 3), x.reshape({3, 2}), x.expand({4, 2, 3})}) {
+    EXPECT_EQ(view.storage(), x.storage());
+  }
+  EXPECT_NE(x.clone().storage(), x.storage());
+  EXPECT_NE(x.transpose(0, 1).contiguous().storage(), x.storage());
+  x.slice(0, 1, 2).fill(9);
+  EXPECT_EQ(x.to_vector(), (std::vector<double>{0, 1, 2, 9, 9, 9}));
+}
+
+RC_GTEST_PROP(Tensor, ReshapesAnyLayoutAsACopyWould, ()) {
+  const auto extent = [] { return *rc::gen::inRange<std::int64_t>(1, 5); };
+  Generator random(*rc::gen::arbitrary<std::uint64_t>());
+  const Tensor base = randn({extent(), extent() + 1, extent()}, random);
+  Tensor x = *rc::gen::arbitrary<bool>() ? base.transpose(*rc::gen::inRange(0, 3), *rc::gen::inRange(0, 3)) : base;
+  if (*rc::gen::arbitrary<bool>()) x = x.slice(1, 0, (x.dim(1) + 1) / 2);
+  const Shape target = *rc::gen::element(Shape{-1}, Shape{x.dim(0) * x.dim(1), -1}, Shape{x.dim(0), -1}, Shape{1, -1, x.dim(2)});
+  const Tensor y = x.reshape(target);
+  RC_ASSERT(y.to_vector() == x.to_vector());
+  RC_ASSERT(y.numel() == x.numel());
+}
+
+TEST(Tensor, PrintsAsAPersonReadsIt) {
+  EXPECT_EQ(printed(tensor({1, 2.5, -3})), "[1, 2.5, -3]  float32 (3)");
+  EXPECT_EQ(printed(arange(4).reshape({2, 2})), "[[0, 1],\n [2, 3]]  int64 (2, 2)");
+  EXPECT_EQ(printed(full({}, 7)), "7  float32 ()");
+  EXPECT_EQ(printed(arange(100)), "[0, 1, 2, …, 97, 98, 99]  int64 (100)");
+  EXPECT_EQ(printed(Tensor()), "Tensor(undefined)");
+}
+
+TEST(Tensor, DrawsTheSameNumbersFromTheSameGenerator) {
+  Generator a(5), b(5), c(6);
+  const std::vector<double> first = randn({100}, a).to_vector();
+  EXPECT_EQ(first, randn({100}, b).to_vector());
+  EXPECT_NE(first, randn({100}, a).to_vector()) << "the next stream";
+  EXPECT_NE(first, randn({100}, c).to_vector()) << "another seed";
+  for (double u : uniform({1000}, a, -2, 3).to_vector()) {
+    EXPECT_GE(u, -2);
+    EXPECT_LT(u, 3);
+  }
+}
+
+TEST(Tensor, NamesTheOpAndBothShapesWhenTheyDoNotFit) {
+  const Tensor a = ones({2, 3}), b = ones({4, 5});
+  for (const std::string& message : {refusal([&] { add(a, b); }), refusal([&] { matmul(a, b); })}) {
+    EXPECT_NE(message.find("(2, 3)"), std::string::npos) << message;
+    EXPECT_NE(message.find("(4, 5)"), std::string::npos) << message;
+  }
+  EXPECT_NE(refusal([&] { add(a, b); }).find("add"), std::string::npos);
+  EXPECT_NE(refusal([&] { add(a, a.to(DType::float64)); }).find("to(DType)"), std::string::npos);
+  EXPECT_NE(refusal([&] { a.reshape({4, 2}); }).find("reshape"), std::string::npos);
+  EXPECT_NE(refusal([&] { a.data<double>(); }).find("float64"), std::string::npos);
+  EXPECT_NE(refusal([&] { Tensor().shape(); }).find("undefined"), std::string::npos);
+  EXPECT_NE(refusal([&] { a.to(Device::cuda); }).find("folio::cuda"), std::string::npos);
+}
+
+}  // namespace folio::testing
