@@ -48,9 +48,10 @@ SavedModel load_model(const std::filesystem::path& folder) {
   require(json.is_object() && json.contains("model") && json["model"].is_object(),
           [&] { return (folder / "config.json").string() + " is not a run's configuration"; });
   DeepSeekConfig config;
-  for (const auto& [key, value] : json["model"].items()) {
-    require(value.is_string(), [&] { return (folder / "config.json").string() + ": '" + key + "' must be a string"; });
-    config.set(key, value.get<std::string>());
+  for (const auto& entry : json["model"].items()) {
+    require(entry.value().is_string(),
+            [&] { return (folder / "config.json").string() + ": '" + entry.key() + "' must be a string"; });
+    config.set(entry.key(), entry.value().get<std::string>());
   }
   config.validate();
   SavedModel saved;

@@ -29,7 +29,7 @@ std::string refusal(Action&& action) {
 
 TEST(Tensor, ViewsShareMemoryAndCopiesDoNot) {
   Tensor x = arange(6, {DType::float32}).reshape({2, 3});
-  for (Tensor view : {x.transpose(0, 1), x.slice(1, 1, 3), x.reshape({3, 2}), x.expand({4, 2, 3})}) {
+  for (const Tensor& view : {x.transpose(0, 1), x.slice(1, 1, 3), x.reshape({3, 2}), x.expand({4, 2, 3})}) {
     EXPECT_EQ(view.storage(), x.storage());
   }
   EXPECT_NE(x.clone().storage(), x.storage());
