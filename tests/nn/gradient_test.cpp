@@ -22,14 +22,4 @@ TEST(EveryModule, AgreesWithFiniteDifferencesInAllParametersAndInputs) {
   }
 }
 
-TEST(EveryModule, AgreesInEveryElementOfTheJacobian) {
-  for (const ModuleCase& c : module_cases()) {
-    Draw draw(100);
-    const ModuleProblem p = c.draw(draw);
-    const auto report = gradcheck_leaves(p.f, p.leaves, {.directions = 1, .seed = 1, .jacobian = true});
-    EXPECT_TRUE(report) << c.name << " " << p.description << ": " << report;
-    EXPECT_GT(report.checked, 1) << c.name;
-  }
-}
-
 }  // namespace folio::testing
