@@ -73,8 +73,8 @@ class BlockCache {
   static constexpr std::size_t alignment = 64;
   /// Whole cache lines; above 4 KiB, eighths of a power of two, so that nearby sizes share blocks.
   static std::size_t rounded(std::size_t bytes) {
-    const std::size_t step = bytes <= 4096 ? alignment : std::bit_floor(bytes) / 8;
-    return std::max(alignment, (bytes + step - 1) / step * step);
+    const int shift = bytes <= 4096 ? 6 : std::bit_width(bytes) - 4;
+    return std::max(alignment, (bytes + (std::size_t{1} << shift) - 1) >> shift << shift);
   }
   std::mutex mutex_;
   std::unordered_map<std::size_t, std::vector<std::byte*>> free_;

@@ -23,8 +23,10 @@ Moons make_moons(std::int64_t n, Generator& random) {
   const std::vector<double> noise = randn({n, 2}, random).to_vector();
   std::vector<double> points;
   std::vector<std::int32_t> sides;
+  const std::int64_t pairs = n / 2;
   for (std::int64_t i = 0; i < n; ++i) {
-    const double angle = std::numbers::pi * static_cast<double>(i / 2) / static_cast<double>(n / 2);
+    const std::int64_t pair = i / 2;
+    const double angle = std::numbers::pi * static_cast<double>(pair) / static_cast<double>(pairs);
     const bool lower = i % 2 == 1;
     const auto j = static_cast<std::size_t>(2 * i);
     points.push_back((lower ? 1 - std::cos(angle) : std::cos(angle)) + 0.1 * noise[j]);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -17,7 +18,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 std::string duration(double seconds) {
-  const auto s = static_cast<long>(seconds + 0.5);
+  const long s = std::lround(seconds);
   if (s < 60) return fmt::format("{}s", s);
   if (s < 3600) return fmt::format("{}m{:02}s", s / 60, s % 60);
   return fmt::format("{}h{:02}m", s / 3600, s % 3600 / 60);
@@ -54,6 +55,7 @@ void RunLog::step(const StepMetrics& m) {
                    [&](std::size_t a, std::size_t b) { return m.expert_counts[a] > m.expert_counts[b]; });
   order.resize(std::min<std::size_t>(order.size(), 3));
   std::vector<std::int64_t> counts;
+  counts.reserve(order.size());
   for (std::size_t e : order) counts.push_back(m.expert_counts[e]);
   std::cout << fmt::format("Step {}: Loss {:.4f} | Acc {:.4f} | TPS {:.2f}\n", m.step, m.loss, m.accuracy, m.tokens_per_s)
             << fmt::format("  Top Experts: [{}] (Counts: [{}])\n", fmt::join(order, ", "), fmt::join(counts, ", "))

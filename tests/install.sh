@@ -4,13 +4,22 @@
 # Where all is there it does nothing. Otherwise it says what it installs, as root or through sudo, and stops with
 # exit 2 and the command to run where it may not. Names checked on Debian 12, Debian 13 and Ubuntu 24.04.
 
+# Debian 12's own clang-tidy, 14, knows neither std::source_location nor lambdas that capture structured bindings.
+folio_lint_packages() {
+  if [[ $(. /etc/os-release && echo "${ID:-}-${VERSION_ID:-}") == debian-12 ]]; then
+    echo clang-tidy-16 libomp-16-dev shellcheck
+  else
+    echo clang-tidy libomp-dev shellcheck
+  fi
+}
+
 folio_packages() {
   case $1 in
     programs) echo ca-certificates g++ cmake ninja-build libeigen3-dev librange-v3-dev libcli11-dev \
       nlohmann-json3-dev libfmt-dev libcurl4-openssl-dev libssl-dev librandom123-dev gnuplot-nox ;;
     tests) echo libgtest-dev libgmock-dev librapidcheck-dev libbenchmark-dev libonig-dev libboost-context-dev \
       libtomlplusplus-dev graphviz ;;
-    lint) echo clang-tidy libomp-dev shellcheck ;;
+    lint) folio_lint_packages ;;
     optional) echo libdnnl-dev ocl-icd-opencl-dev ;;  # oneDNN's CMake package insists on OpenCL's
   esac
 }

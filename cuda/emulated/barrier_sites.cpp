@@ -36,6 +36,7 @@ void note_barrier(std::source_location where) {
 
 std::vector<BarrierSite> barrier_sites() {
   std::vector<BarrierSite> sites;
+  sites.reserve(met.size());
   for (const auto& where : met) sites.push_back(site_of(where));
   std::sort(sites.begin(), sites.end());
   return sites;

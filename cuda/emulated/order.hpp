@@ -48,7 +48,7 @@ class Runnable {
   void remove(int thread) {
     const int warp = thread / 32;
     lanes_[warp] &= ~(1u << thread % 32);
-    if (lanes_[warp] == 0) warps_ &= ~(1u << warp);
+    if (lanes_[warp] == 0) warps_ &= ~(1u << warp % 32);
     --count_;
   }
   /// Lanes that were not runnable.
