@@ -3,11 +3,18 @@
 #include <cmath>
 
 #include "autograd/kernels.hpp"
+#include "optim/check.hpp"
 
 namespace folio::optim {
 
-AdamW::AdamW(const std::vector<Parameter>& parameters, AdamWOptions options)
-    : Optimizer(parameters, options.lr, {"m", "v"}), options_(options) {}
+AdamW::AdamW(const Parameters& parameters, AdamWOptions options)
+    : Optimizer(parameters, options.lr, {"m", "v"}), options_(options) {
+  const auto& [lr, beta1, beta2, eps, weight_decay] = options;
+  check(beta1 >= 0 && beta1 < 1, "adamw", "beta1", beta1, "in [0, 1)");
+  check(beta2 >= 0 && beta2 < 1, "adamw", "beta2", beta2, "in [0, 1)");
+  check(std::isfinite(eps) && eps > 0, "adamw", "eps", eps, "finite and above 0");
+  check(std::isfinite(weight_decay) && weight_decay >= 0, "adamw", "weight_decay", weight_decay, "finite and at least 0");
+}
 
 void AdamW::update(Slot& slot, const Tensor& gradient, double gradient_factor) {
   const auto t = static_cast<double>(steps());

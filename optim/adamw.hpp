@@ -15,7 +15,8 @@ struct AdamWOptions {
 ///   m ← β₁m + (1−β₁)g,  v ← β₂v + (1−β₂)g²,  p ← p − lr·(λp + m̂/(√v̂ + ε)),  m̂ = m/(1−β₁ᵗ),  v̂ = v/(1−β₂ᵗ).
 class AdamW : public Optimizer {
  public:
-  AdamW(const std::vector<Parameter>& parameters, AdamWOptions options = {});
+  /// lr ≥ 0, betas in [0, 1), eps > 0, weight_decay ≥ 0; anything else is an Error.
+  AdamW(const Parameters& parameters, AdamWOptions options = {});
 
  private:
   void update(Slot& slot, const Tensor& gradient, double gradient_factor) override;

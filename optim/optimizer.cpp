@@ -1,12 +1,37 @@
 #include "optim/optimizer.hpp"
 
-namespace folio::optim {
+#include <cmath>
+#include <set>
 
-Optimizer::Optimizer(const std::vector<Parameter>& parameters, double lr, std::vector<std::string> state_names)
-    : state_names_(std::move(state_names)), lr_(lr) {
+#include "autograd/tape.hpp"
+#include "optim/check.hpp"
+
+namespace folio::optim {
+namespace {
+
+void check_trainable(const Parameter& p) {
+  const Tensor& x = p.value;
+  const bool trainable = x.defined() && is_float(x.dtype()) && x.is_contiguous() && x.requires_grad() && x.slot()->is_leaf();
+  require(trainable, [&] {
+    return "optimizer: parameter '" + p.name + "' must be a packed float leaf that requires a gradient, it is " +
+           (x.defined() ? describe(x) : "undefined");
+  });
+}
+
+}  // namespace
+
+Optimizer::Optimizer(const Parameters& parameters, double lr, std::vector<std::string> state_names)
+    : state_names_(std::move(state_names)) {
+  set_lr(lr);
+  require(!parameters.empty(), [] { return std::string("optimizer: no parameters; give at least one to train"); });
+  std::set<std::string> names;
+  std::map<const Storage*, std::string> memory;
   for (const Parameter& p : parameters) {
-    require(p.value.is_contiguous() && p.value.requires_grad(), [&] {
-      return "optimizer: parameter '" + p.name + "' must be packed and require a gradient, it is " + describe(p.value);
+    check_trainable(p);
+    require(names.insert(p.name).second, [&] { return "optimizer: two parameters are called '" + p.name + "'"; });
+    const auto [owner, fresh] = memory.emplace(p.value.storage().get(), p.name);
+    require(fresh, [&] {
+      return "optimizer: parameters '" + owner->second + "' and '" + p.name + "' share their memory; give it once";
     });
     Slot slot{p, {}};
     for (std::size_t i = 0; i < state_names_.size(); ++i) slot.state.push_back(zeros(p.value.shape(), p.value.options()));
@@ -15,6 +40,8 @@ Optimizer::Optimizer(const std::vector<Parameter>& parameters, double lr, std::v
 }
 
 void Optimizer::step(double gradient_factor) {
+  check(std::isfinite(gradient_factor), "optimizer", "the gradient factor", gradient_factor,
+        "finite: skip this step, its gradients are not finite");
   ++steps_;
   for (Slot& slot : slots_) {
     const Tensor gradient = slot.parameter.value.grad();
@@ -29,6 +56,16 @@ void Optimizer::zero_grad() {
   for (Slot& slot : slots_) slot.parameter.value.zero_grad();
 }
 
+void Optimizer::set_lr(double lr) {
+  check(std::isfinite(lr) && lr >= 0, "optimizer", "lr", lr, "finite and at least 0");
+  lr_ = lr;
+}
+
+void Optimizer::set_steps(std::int64_t steps) {
+  check(steps >= 0, "optimizer", "the number of steps", static_cast<double>(steps), "at least 0");
+  steps_ = steps;
+}
+
 std::vector<std::pair<std::string, Tensor>> Optimizer::state() const {
   std::vector<std::pair<std::string, Tensor>> all;
   for (const Slot& slot : slots_) {
@@ -37,6 +74,24 @@ std::vector<std::pair<std::string, Tensor>> Optimizer::state() const {
     }
   }
   return all;
+}
+
+void Optimizer::load_state(const std::map<std::string, Tensor>& state) {
+  auto mine = this->state();
+  std::set<std::string> known;
+  for (const auto& [name, value] : mine) {
+    known.insert(name);
+    const auto given = state.find(name);
+    require(given != state.end(), [&, &name = name] { return "optimizer: the state to load lacks '" + name + "'"; });
+    require(given->second.defined() && given->second.shape() == value.shape(), [&, &name = name, &value = value] {
+      return "optimizer: '" + name + "' is " + describe(value) + ", the state to load has " +
+             (given->second.defined() ? describe(given->second) : "nothing");
+    });
+  }
+  for (const auto& [name, value] : state) {
+    require(known.contains(name), [&, &name = name] { return "optimizer: the state to load has an unknown '" + name + "'"; });
+  }
+  for (auto& [name, value] : mine) value.copy_from(state.at(name).to(value.dtype()).to(value.device()));
 }
 
 }  // namespace folio::optim

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,32 +17,37 @@ class Optimizer {
   Optimizer& operator=(const Optimizer&) = delete;
 
   /// One update of every parameter that has a gradient, each gradient times `gradient_factor` (clipping's); then the
-  /// gradients are gone.
+  /// gradients are gone. An Error that changes nothing if the factor is not finite. Gradients themselves are taken as they
+  /// are: clip_by_global_norm looks for NaN in them.
   void step(double gradient_factor = 1);
   void zero_grad();
 
   double lr() const { return lr_; }
-  void set_lr(double lr) { lr_ = lr; }
+  /// `lr` ≥ 0, for the steps from now on.
+  void set_lr(double lr);
 
   /// Steps taken so far: with state(), all that a run needs to go on.
   std::int64_t steps() const { return steps_; }
-  void set_steps(std::int64_t steps) { steps_ = steps; }
+  void set_steps(std::int64_t steps);
   /// Moments by name ("embed_tokens.weight.m"), each of its parameter's shape. The tensors are the optimizer's own.
   std::vector<std::pair<std::string, Tensor>> state() const;
+  /// Copies the values in. Throws, and changes nothing, if a name is missing or extra, or a shape differs.
+  void load_state(const std::map<std::string, Tensor>& state);
 
  protected:
   struct Slot {
     Parameter parameter;
     Tensors state;
   };
-  /// `state_names`: one zero tensor per name and parameter.
-  Optimizer(const std::vector<Parameter>& parameters, double lr, std::vector<std::string> state_names);
+  /// `state_names`: one zero tensor per name and parameter. Each parameter must be a packed float leaf that requires a
+  /// gradient, with a name and a memory of its own.
+  Optimizer(const Parameters& parameters, double lr, std::vector<std::string> state_names);
   virtual void update(Slot& slot, const Tensor& gradient, double gradient_factor) = 0;
 
  private:
   std::vector<Slot> slots_;
   std::vector<std::string> state_names_;
-  double lr_;
+  double lr_ = 0;
   std::int64_t steps_ = 0;
 };
 

@@ -14,7 +14,8 @@ struct SGDOptions {
 /// look-ahead g + μu in place of u.
 class SGD : public Optimizer {
  public:
-  SGD(const std::vector<Parameter>& parameters, SGDOptions options = {});
+  /// lr ≥ 0, momentum in [0, 1) and above 0 for Nesterov's, weight_decay ≥ 0; anything else is an Error.
+  SGD(const Parameters& parameters, SGDOptions options = {});
 
  private:
   void update(Slot& slot, const Tensor& gradient, double gradient_factor) override;
