@@ -12,12 +12,19 @@ namespace folio {
 /// v against Richardson's (4·D(h/2) − D(h))/3 of central differences D. With S = Σ|v_i|(|Δf_i|/2h + 1e-4·|f_i|), they
 /// agree if |a − n| ≤ tolerance·max(|a|, |n|, S). A direction across which a discrete choice saved on the tape (top-k,
 /// argmax, mask) differs is discarded, counted and drawn again. Keep inputs 10 steps away from kinks and poles.
+///
+/// With `elements`, each input element is moved by itself too, under the same cotangent, by 4, 2 and 1 steps, from which
+/// Romberg's (16·R(2h) − R(4h))/15 follows, R being Richardson's. What finite differences cannot see is estimated there,
+/// not chosen: |R(2h) − R(4h)|/15 for truncation, and the rounding of ⟨v, f⟩ as measured at the point (Moré and Wild
+/// 2011). They add to tolerance·max(|a|, |n|, Σ|v_i||Δf_i|/8h); `coarsest` tells how much they let through. Where a
+/// discrete choice changes the step is halved, up to four times; an element that cannot be checked is a failure.
 struct GradcheckOptions {
   int directions = 4;
   double step = 1e-3;
   double tolerance = 1e-8;
   std::uint64_t seed = 0;
   bool locate = true;     ///< where a gradient is wrong, look for the input and element (many evaluations)
+  bool elements = false;  ///< also each input element by itself: 6 evaluations of f for each
   bool jacobian = false;  ///< also every output against every input element: for tiny functions
   /// If above 0, directions and cotangents are whole multiples of it. With inputs, `step` and `grid` made of few binary
   /// digits, a linear function that passes through float32 stays exact.
@@ -28,6 +35,9 @@ struct GradcheckReport {
   bool passed = false;
   int checked = 0;    ///< comparisons made
   int discarded = 0;  ///< directions across which a discrete choice changed
+  /// Of elements checked by themselves: the largest error allowed, as a share of the largest gradient in the same input
+  /// (in any input, where that input's are all 0).
+  double coarsest = 0;
 
   // Where it failed first; empty or −1 where that is not known.
   std::string op;             ///< the op whose backward disagrees with its own forward, else the ops that read the input
