@@ -3,6 +3,7 @@
 #include "autograd/gradcheck.hpp"
 #include "autograd/ops.hpp"
 #include "autograd/random.hpp"
+#include "autograd/settings.hpp"
 #include "autograd/tape.hpp"
 #include "autograd/tensor.hpp"
 #include "autograd/threads.hpp"

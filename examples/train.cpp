@@ -6,6 +6,7 @@
 #include <iostream>
 #include <optional>
 
+#include "autograd/settings.hpp"
 #include "autograd/threads.hpp"
 #include "data/source.hpp"
 #include "data/statistics.hpp"
@@ -27,7 +28,7 @@ struct Arguments {
   std::optional<std::int64_t> steps, batch, accumulate, threads;
   std::optional<double> lr;
   std::optional<std::uint64_t> seed;
-  std::optional<std::string> data, out;
+  std::optional<std::string> data, out, gemm;
   std::vector<std::string> settings;
   bool count = false;
 };
@@ -42,6 +43,7 @@ void add_options(CLI::App& app, Arguments& a) {
   app.add_option("--lr", a.lr, "peak learning rate");
   app.add_option("--seed", a.seed, "seed of the weights and of the batches");
   app.add_option("--threads", a.threads, "CPU threads; the results are the same for any number");
+  app.add_option("--gemm", a.gemm, "who multiplies matrices: eigen or onednn; the fastest of this build if not given");
   app.add_option("--data", a.data, "the text; otherwise it is looked for, and downloaded if need be");
   app.add_option("--out", a.out, "folder of the run; runs/PRESET-TIME if not given");
   app.add_option("--set", a.settings, "key=value: any setting of the model or of the training")->allow_extra_args(false);
@@ -88,6 +90,7 @@ int train(const Arguments& arguments) {
     std::cout << counted(count_parameters(preset.model)) << "\n";
     return 0;
   }
+  if (arguments.gemm) set_gemm_provider(*arguments.gemm);
   if (arguments.threads) set_num_threads(static_cast<int>(*arguments.threads));
 
   const data::Text text = data::find_text(arguments.data, [](std::string_view line) { std::cout << line << "\n"; });
@@ -106,7 +109,8 @@ int train(const Arguments& arguments) {
   Generator generator(preset.training.seed);
   DeepSeekLM model(preset.model, generator);
   std::cout << counted(count_parameters(preset.model)) << "\n"
-            << fmt::format("{} threads; {} tokens to train on, {} to validate on\n", num_threads(),
+            << fmt::format("{} threads, matrix products by {}; {} tokens to train on, {} to validate on\n", num_threads(),
+                           name_of(gemm_provider()),
                            data::with_thousands(static_cast<std::int64_t>(corpus.train.size())),
                            data::with_thousands(static_cast<std::int64_t>(corpus.validation.size())))
             << std::flush;

@@ -20,7 +20,7 @@ folio_packages() {
     tests) echo libgtest-dev libgmock-dev librapidcheck-dev libbenchmark-dev libonig-dev libboost-context-dev \
       libtomlplusplus-dev graphviz ;;
     lint) folio_lint_packages ;;
-    optional) echo libdnnl-dev ocl-icd-opencl-dev ;;  # oneDNN's CMake package insists on OpenCL's
+    optional) echo libdnnl-dev ;;  # matrix products at full speed
   esac
 }
 

@@ -2,9 +2,12 @@
 
 #include <Eigen/Core>
 #include <algorithm>
+#include <type_traits>
 #include <vector>
 
+#include "autograd/cpu/gemm_onednn.hpp"
 #include "autograd/cpu/parallel.hpp"
+#include "autograd/settings.hpp"
 
 namespace folio::cpu {
 namespace {
@@ -27,41 +30,53 @@ void as_eigen(const Matrix<const T>& x, std::int64_t rows, std::int64_t columns,
 }
 
 constexpr std::int64_t tile_rows = 256;
-constexpr std::int64_t tile_columns = 256;
 constexpr std::int64_t few_tiles = 8;
+constexpr std::int64_t small_product = 1 << 16;  // multiplications that are not worth a second thread
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+std::int64_t share(std::int64_t n, std::int64_t parts) { return ceil_div(ceil_div(n, parts), 16) * 16; }
 
 struct Tile {
   std::size_t product;
   std::int64_t row, rows, column, columns;
 };
 
-/// Row tiles of whole width, so that the packed B is used long; short wide products are cut along their columns too.
+struct Extents {
+  std::int64_t rows, columns;
+};
+
+/// Row tiles of whole width, so that the packed B is used long. A product of few rows is cut both ways, into the tiles
+/// that together are padded least, and of those into the squarest.
+Extents tile_of(std::int64_t m, std::int64_t n, std::int64_t k) {
+  if (m * n * k <= small_product) return {m, n};
+  if (m > tile_rows * few_tiles / 2) return {tile_rows, n};
+  Extents best = {m, n};
+  std::int64_t least = -1;
+  for (std::int64_t down = 1; down <= few_tiles; down *= 2) {
+    const Extents tile = {share(m, down), share(n, few_tiles / down)};
+    const std::int64_t padded = ceil_div(m, tile.rows) * tile.rows * (ceil_div(n, tile.columns) * tile.columns);
+    const std::int64_t cost = padded * 16 + tile.rows + tile.columns;
+    if (least >= 0 && cost >= least) continue;
+    least = cost;
+    best = tile;
+  }
+  return best;
+}
+
 template <class T>
 void cut(const Product<T>& p, std::size_t index, std::vector<Tile>& tiles) {
   if (p.m == 0 || p.n == 0) return;
-  const std::int64_t row_tiles = ceil_div(p.m, tile_rows);
-  const std::int64_t column_tiles =
-      std::clamp<std::int64_t>(ceil_div(few_tiles, row_tiles), 1, ceil_div(p.n, tile_columns / 2));
-  const std::int64_t rows = ceil_div(ceil_div(p.m, row_tiles), 16) * 16;
-  const std::int64_t columns = ceil_div(ceil_div(p.n, column_tiles), 16) * 16;
-  for (std::int64_t i = 0; i < p.m; i += rows) {
-    for (std::int64_t j = 0; j < p.n; j += columns) {
-      tiles.push_back({index, i, std::min(rows, p.m - i), j, std::min(columns, p.n - j)});
+  const Extents tile = tile_of(p.m, p.n, p.k);
+  for (std::int64_t i = 0; i < p.m; i += tile.rows) {
+    for (std::int64_t j = 0; j < p.n; j += tile.columns) {
+      tiles.push_back({index, i, std::min(tile.rows, p.m - i), j, std::min(tile.columns, p.n - j)});
     }
   }
 }
 
-}  // namespace
-
 template <class T>
-void multiply(const Product<T>& p) {
+void multiply_eigen(const Product<T>& p) {
   Strided<RowMajor<T>> c(p.c.data, p.m, p.n, Eigen::OuterStride<>(p.c.row_stride));
-  if (p.k == 0) {
-    if (!p.accumulate) c.setZero();
-    return;
-  }
   as_eigen(p.a, p.m, p.k, [&](const auto& a) {
     as_eigen(p.b, p.k, p.n, [&](const auto& b) {
       if (p.accumulate) {
@@ -71,6 +86,27 @@ void multiply(const Product<T>& p) {
       }
     });
   });
+}
+
+/// One row or column: a matrix-vector product, bound by memory.
+template <class T>
+bool is_vector(const Product<T>& p) {
+  return p.m == 1 || p.n == 1;
+}
+
+}  // namespace
+
+template <class T>
+void multiply(const Product<T>& p) {
+  if (p.m == 0 || p.n == 0) return;
+  if (p.k == 0) {
+    if (!p.accumulate) Strided<RowMajor<T>>(p.c.data, p.m, p.n, Eigen::OuterStride<>(p.c.row_stride)).setZero();
+    return;
+  }
+  if constexpr (std::is_same_v<T, float>) {
+    if (gemm_provider() == GemmProvider::onednn && !is_vector(p)) return multiply_onednn(p);
+  }
+  multiply_eigen(p);
 }
 
 template <class T>

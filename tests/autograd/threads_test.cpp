@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "autograd/settings.hpp"
 #include "autograd/threads.hpp"
 #include "tests/autograd/op_case.hpp"
 
@@ -36,7 +37,8 @@ bool same_bits(const Tensor& a, const Tensor& b) {
   return x.shape() == y.shape() && std::memcmp(x.storage()->data(), y.storage()->data(), x.storage()->bytes()) == 0;
 }
 
-void expect_same_bits(const std::string& name, const Function& f, const Tensors& inputs) {
+void expect_same_bits_with(GemmProvider provider, const std::string& name, const Function& f, const Tensors& inputs) {
+  set_gemm_provider(provider);
   const int before = num_threads();
   set_num_threads(1);
   const Tensors alone = run(f, inputs);
@@ -45,10 +47,15 @@ void expect_same_bits(const std::string& name, const Function& f, const Tensors&
     const Tensors together = run(f, inputs);
     ASSERT_EQ(alone.size(), together.size()) << name;
     for (std::size_t i = 0; i < alone.size(); ++i) {
-      EXPECT_TRUE(same_bits(alone[i], together[i])) << name << ": result " << i << " at " << threads << " threads";
+      EXPECT_TRUE(same_bits(alone[i], together[i]))
+          << name << ": result " << i << " at " << threads << " threads with " << name_of(provider);
     }
   }
   set_num_threads(before);
+}
+
+void expect_same_bits(const std::string& name, const Function& f, const Tensors& inputs) {
+  for (GemmProvider provider : gemm_providers()) expect_same_bits_with(provider, name, f, inputs);
 }
 
 Tensors in_float32(const Tensors& xs) {

@@ -1,0 +1,18 @@
+# FOLIO_ONEDNN_FOUND. Debian's CMake package of oneDNN insists on OpenCL's, which only its
+# GPU side needs: the header and the library are enough.
+set(FOLIO_ONEDNN_FOUND FALSE)
+if(FOLIO_ONEDNN)
+  find_path(FOLIO_ONEDNN_INCLUDE oneapi/dnnl/dnnl.hpp)
+  find_library(FOLIO_ONEDNN_LIBRARY dnnl)
+  mark_as_advanced(FOLIO_ONEDNN_INCLUDE FOLIO_ONEDNN_LIBRARY)
+  if(FOLIO_ONEDNN_INCLUDE AND FOLIO_ONEDNN_LIBRARY)
+    set(FOLIO_ONEDNN_FOUND TRUE)
+  elseif(NOT FOLIO_ONEDNN STREQUAL "AUTO")
+    message(FATAL_ERROR "FOLIO_ONEDNN is ${FOLIO_ONEDNN}, but oneDNN is not here: install libdnnl-dev, or set it to AUTO or OFF")
+  endif()
+endif()
+if(FOLIO_ONEDNN_FOUND)
+  message(STATUS "Matrix products: oneDNN (${FOLIO_ONEDNN_LIBRARY}) and Eigen")
+else()
+  message(STATUS "Matrix products: Eigen")
+endif()

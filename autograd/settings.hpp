@@ -1,0 +1,24 @@
+#pragma once
+// What a program may choose for the whole process.
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace folio {
+
+/// Who multiplies float32 matrices on the CPU. Eigen is always there and takes float64 in any case; oneDNN is there where
+/// the build found it.
+enum class GemmProvider : std::uint8_t { eigen, onednn };
+const char* name_of(GemmProvider provider);
+
+/// Those of this build, slowest first.
+std::vector<GemmProvider> gemm_providers();
+
+/// The one in use: at first the one that the environment variable FOLIO_GEMM names, or else the fastest of this build.
+GemmProvider gemm_provider();
+/// Throws an Error if the build is without it. The two round differently, so change it before training, not during.
+void set_gemm_provider(GemmProvider provider);
+/// The same by name: "eigen" or "onednn".
+void set_gemm_provider(std::string_view name);
+
+}  // namespace folio

@@ -1,0 +1,144 @@
+// The seam of matrix products: every provider gives the product, whatever the layout, and providers agree.
+#include "autograd/cpu/gemm.hpp"
+
+#include <gtest/gtest.h>
+// gtest first, or rapidcheck's part for it does not compile
+#include <rapidcheck/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+
+#include "autograd/error.hpp"
+#include "autograd/random.hpp"
+#include "autograd/settings.hpp"
+
+namespace folio::testing {
+namespace {
+
+using cpu::Matrix;
+using cpu::Product;
+
+/// Sets the provider of this process while in scope.
+class Using {
+ public:
+  explicit Using(GemmProvider provider) { set_gemm_provider(provider); }
+  ~Using() { set_gemm_provider(before_); }
+  Using(const Using&) = delete;
+  Using& operator=(const Using&) = delete;
+
+ private:
+  GemmProvider before_ = gemm_provider();
+};
+
+/// A matrix of whole numbers from −8 to 8 in a wider buffer, so that float32 products of them are exact.
+struct Stored {
+  std::vector<float> values;
+  std::int64_t rows, columns, row_stride, column_stride;
+
+  Stored(std::int64_t rows, std::int64_t columns, bool transposed, std::int64_t pad, RandomStream stream)
+      : rows(rows), columns(columns), row_stride(transposed ? 1 : columns + pad), column_stride(transposed ? rows + pad : 1) {
+    values.resize(static_cast<std::size_t>((transposed ? columns : rows) * std::max(row_stride, column_stride) + 1));
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      values[i] = static_cast<float>(std::floor(17 * stream.uniform(static_cast<std::int64_t>(i)))) - 8;
+    }
+  }
+  float at(std::int64_t i, std::int64_t j) const {
+    return values[static_cast<std::size_t>(i * row_stride + j * column_stride)];
+  }
+  Matrix<const float> matrix() const { return {values.data(), row_stride, column_stride}; }
+};
+
+struct Sizes {
+  std::int64_t m, n, k;
+};
+
+/// Mostly odd sizes, sometimes whole blocks, sometimes ones and zeros.
+Sizes draw_sizes() {
+  const auto extent = [] {
+    return *rc::gen::weightedOneOf<std::int64_t>({{6, rc::gen::inRange<std::int64_t>(0, 40)},
+                                                  {3, rc::gen::map(rc::gen::inRange<std::int64_t>(1, 6), [](auto x) { return 64 * x; })},
+                                                  {1, rc::gen::inRange<std::int64_t>(200, 1100)}});
+  };
+  return {extent(), extent(), extent()};
+}
+
+/// The product by every provider against plain sums; whole numbers, so equal to the last bit.
+void check_product(Sizes s, bool ta, bool tb, std::int64_t pad, bool accumulate, bool whole, std::int64_t seed) {
+  Generator generator(static_cast<std::uint64_t>(seed));
+  const Stored a(s.m, s.k, ta, pad, generator.next_stream()), b(s.k, s.n, tb, pad, generator.next_stream());
+  const Stored before(s.m, s.n, false, pad, generator.next_stream());
+  std::vector<float> wanted = before.values;
+  for (std::int64_t i = 0; i < s.m; ++i) {
+    for (std::int64_t j = 0; j < s.n; ++j) {
+      double sum = accumulate ? before.at(i, j) : 0;
+      for (std::int64_t l = 0; l < s.k; ++l) sum += static_cast<double>(a.at(i, l)) * b.at(l, j);
+      wanted[static_cast<std::size_t>(i * before.row_stride + j)] = static_cast<float>(sum);
+    }
+  }
+  for (GemmProvider provider : gemm_providers()) {
+    const Using chosen(provider);
+    Stored c = before;
+    const Product<float> product = {s.m, s.n, s.k, a.matrix(), b.matrix(), {c.values.data(), c.row_stride, 1}, accumulate};
+    if (whole) {
+      cpu::multiply_all<float>(std::span(&product, 1));
+    } else {
+      cpu::multiply(product);
+    }
+    RC_ASSERT(c.values == wanted);  // the padding between rows included
+  }
+}
+
+TEST(Gemm, IsTheSumOfProductsWithEveryProviderForAnyLayout) {
+  rc::check([] {
+    const Sizes s = draw_sizes();
+    const bool ta = *rc::gen::arbitrary<bool>(), tb = *rc::gen::arbitrary<bool>(), add = *rc::gen::arbitrary<bool>();
+    const bool whole = *rc::gen::arbitrary<bool>();
+    const auto pad = *rc::gen::element<std::int64_t>(0, 0, 1, 16);
+    const auto seed = *rc::gen::inRange<std::int64_t>(0, 1 << 20);
+    RC_CLASSIFY(s.m % 64 == 0 && s.k % 64 == 0 && s.m * s.n * s.k > 0, "whole blocks");
+    RC_CLASSIFY(s.m * s.n * s.k == 0, "zero-size");
+    RC_CLASSIFY(s.m == 1 || s.n == 1, "vector");
+    check_product(s, ta, tb, pad, add, whole, seed);
+  });
+}
+
+TEST(Gemm, NotANumberReachesItsRowAndColumnWithEveryProvider) {
+  for (GemmProvider provider : gemm_providers()) {
+    const Using chosen(provider);
+    for (const std::int64_t n : {7, 64, 129}) {
+      const auto size = static_cast<std::size_t>(n * n);
+      std::vector<float> a(size, 1), b(size, 0), c(size, 1);
+      a[static_cast<std::size_t>(2 * n + 3)] = std::nanf("");
+      b[static_cast<std::size_t>(4 * n + 5)] = INFINITY;
+      cpu::multiply<float>({n, n, n, {a.data(), n, 1}, {b.data(), n, 1}, {c.data(), n, 1}});
+      for (std::int64_t i = 0; i < n; ++i) {
+        for (std::int64_t j = 0; j < n; ++j) {
+          const float value = c[static_cast<std::size_t>(i * n + j)];
+          if (i == 2) {
+            EXPECT_TRUE(std::isnan(value)) << name_of(provider) << " " << n;
+          } else {
+            EXPECT_EQ(value, j == 5 ? INFINITY : 0.0F) << name_of(provider) << " " << n;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(Gemm, ManyShapesDoNotPileUpPrimitives) {
+  for (std::int64_t i = 1; i <= 700; ++i) check_product({64, i, 64}, false, i % 2 == 0, 0, i % 3 == 0, false, i);
+}
+
+TEST(Gemm, AProviderThatIsNotThereIsAClearError) {
+  EXPECT_THROW(set_gemm_provider("blas"), Error);
+  if (gemm_providers().size() == 1) {
+    EXPECT_THROW(set_gemm_provider(GemmProvider::onednn), Error);
+  }
+  for (GemmProvider provider : gemm_providers()) {
+    const Using chosen(provider);
+    EXPECT_EQ(gemm_provider(), provider);
+  }
+}
+
+}  // namespace
+}  // namespace folio::testing
