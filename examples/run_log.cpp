@@ -17,6 +17,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr double overfitting = 0.02;  // nats above the best sweep that are more than noise
+
 std::string duration(double seconds) {
   const long s = std::lround(seconds);
   if (s < 60) return fmt::format("{}s", s);
@@ -38,7 +40,7 @@ void RunLog::row(const std::string& json) {
   require(file_.good(), [&] { return "writing " + path_.string() + " failed: is the disk full?"; });
 }
 
-void RunLog::step(const StepMetrics& m) {
+void RunLog::step(const StepMetrics& m, const std::optional<Validation>& validation) {
   row(nlohmann::ordered_json{{"step", m.step},
                              {"loss", m.loss},
                              {"acc", m.accuracy},
@@ -48,6 +50,7 @@ void RunLog::step(const StepMetrics& m) {
                              {"max_vio", m.max_vio},
                              {"expert_counts", m.expert_counts}}
           .dump());
+  if (validation) validated(m.step, *validation);
   clear_bar();
   std::vector<std::size_t> order(m.expert_counts.size());
   std::iota(order.begin(), order.end(), 0);
@@ -57,19 +60,30 @@ void RunLog::step(const StepMetrics& m) {
   std::vector<std::int64_t> counts;
   counts.reserve(order.size());
   for (std::size_t e : order) counts.push_back(m.expert_counts[e]);
+  std::string val = "-";
+  if (last_) val = fmt::format("{:.4f}", last_->loss) + (last_->step == m.step ? "" : fmt::format(" @{}", last_->step));
   std::cout << fmt::format("Step {}: Loss {:.4f} | Acc {:.4f} | TPS {:.2f}\n", m.step, m.loss, m.accuracy, m.tokens_per_s)
             << fmt::format("  Top Experts: [{}] (Counts: [{}])\n", fmt::join(order, ", "), fmt::join(counts, ", "))
-            << fmt::format("  LR {:.2e} | Grad {:.3f} | MaxVio {:.2f} | Val {}", m.lr, m.grad_norm, m.max_vio,
-                           validation_ ? fmt::format("{:.4f}", *validation_) : "-")
+            << fmt::format("  LR {:.2e} | Grad {:.3f} | MaxVio {:.2f} | Val {}", m.lr, m.grad_norm, m.max_vio, val) << std::endl;
+  if (!validation) return;
+  std::cout << fmt::format("Validation after step {}: {:.4f} nats per token (one full sweep of {} windows), MaxVio {:.2f}",
+                           m.step, validation->loss, validation->windows, validation->max_vio)
             << std::endl;
+  if (last_->loss > best_->loss + overfitting && last_->training < best_->training) {
+    std::cout << fmt::format(
+                     "overfitting: validation {:.4f} is above its best, {:.4f} after step {}, while the training loss falls",
+                     last_->loss, best_->loss, best_->step)
+              << std::endl;
+  }
 }
 
-void RunLog::validation(std::int64_t step, double loss, double max_vio) {
-  validation_ = loss;
-  row(nlohmann::ordered_json{{"step", step}, {"val_loss", loss}, {"val_max_vio", max_vio}}.dump());
-  clear_bar();
-  std::cout << fmt::format("Validation after step {}: {:.4f} nats per token (one full sweep), MaxVio {:.2f}", step, loss, max_vio)
-            << std::endl;
+void RunLog::validated(std::int64_t step, const Validation& v) {
+  last_ = {step, v.loss, losses_ / static_cast<double>(std::max<std::int64_t>(losses_of_, 1))};
+  losses_ = 0;
+  losses_of_ = 0;
+  if (!best_ || last_->loss < best_->loss) best_ = last_;
+  row(nlohmann::ordered_json{{"step", step}, {"val_loss", v.loss}, {"best_val_loss", best_->loss}, {"val_max_vio", v.max_vio}}
+          .dump());
 }
 
 void RunLog::sample(std::int64_t step, const std::string& text) {
@@ -78,16 +92,25 @@ void RunLog::sample(std::int64_t step, const std::string& text) {
 }
 
 void RunLog::progress(std::int64_t step, double loss) {
+  losses_ += loss;
+  ++losses_of_;
+  const double done = static_cast<double>(step) / static_cast<double>(steps_);
+  const double elapsed = std::chrono::duration<double>(Clock::now() - start_).count();
+  bar(done, fmt::format("step {}/{}  loss {:.4f}  {} left", step, steps_, loss, duration(elapsed / done - elapsed)));
+}
+
+void RunLog::sweeping(std::int64_t windows, std::int64_t of) {
+  bar(static_cast<double>(windows) / static_cast<double>(of), fmt::format("validating  window {}/{}", windows, of));
+}
+
+void RunLog::bar(double done, const std::string& text) {
   if (!terminal_) return;
   const auto now = Clock::now();
   if (bar_shown_ && now - drawn_ < std::chrono::milliseconds(200)) return;
   drawn_ = now;
-  const double done = static_cast<double>(step) / static_cast<double>(steps_);
-  const double elapsed = std::chrono::duration<double>(now - start_).count();
   constexpr int width = 30;
   const int filled = static_cast<int>(done * width);
-  std::cout << fmt::format("\r\033[K[{:=<{}}{: <{}}] {:3.0f} %  step {}/{}  loss {:.4f}  {} left", "", filled, "", width - filled,
-                           100 * done, step, steps_, loss, duration(elapsed / std::max(done, 1e-9) - elapsed))
+  std::cout << fmt::format("\r\033[K[{:=<{}}{: <{}}] {:3.0f} %  ", "", filled, "", width - filled, 100 * done) << text
             << std::flush;
   bar_shown_ = true;
 }

@@ -16,8 +16,8 @@ void TrainSettings::validate() const {
   at_least("batch", static_cast<double>(batch), 1);
   at_least("accumulate", static_cast<double>(accumulate), 1);
   at_least("log_every", static_cast<double>(log_every), 1);
-  at_least("validate_every", static_cast<double>(validate_every), 0);
-  at_least("sample_every", static_cast<double>(sample_every), 0);
+  at_least("validate_every", static_cast<double>(validate_every), -1);
+  at_least("sample_every", static_cast<double>(sample_every), -1);
   at_least("sample_tokens", static_cast<double>(sample_tokens), 0);
   at_least("warmup", static_cast<double>(warmup), 0);
   at_least("weight_decay", weight_decay, 0);

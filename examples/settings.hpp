@@ -18,9 +18,14 @@ struct TrainSettings {
   double clip = 1.0;               ///< largest global gradient norm
   std::uint64_t seed = 1;
   std::int64_t log_every = 10;     ///< steps between log lines
-  std::int64_t validate_every = 0; ///< steps between sweeps of the validation text; 0: at the end only
-  std::int64_t sample_every = 0;   ///< steps between samples; 0: at the end only
+  std::int64_t validate_every = 0; ///< steps between sweeps of the validation text; 0: at the end only; -1: never
+  std::int64_t sample_every = 0;   ///< steps between samples; 0: at the end only; -1: never
   std::int64_t sample_tokens = 200;
+
+  /// Whether what comes every `every` steps comes after step n (from 1).
+  bool due(std::int64_t every, std::int64_t n) const {
+    return every >= 0 && (n == steps || (every > 0 && n % every == 0));
+  }
 
   /// Calls f(key, value) for every setting: the one list behind --set, config.json and error messages.
   template <class Self, class F>

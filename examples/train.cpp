@@ -109,23 +109,21 @@ int train(const Arguments& arguments) {
   Generator generator(preset.training.seed);
   DeepSeekLM model(preset.model, generator);
   std::cout << counted(count_parameters(preset.model)) << "\n"
-            << fmt::format("{} threads, matrix products by {}; {} tokens to train on, {} to validate on\n", num_threads(),
-                           name_of(gemm_provider()),
-                           data::with_thousands(static_cast<std::int64_t>(corpus.train.size())),
-                           data::with_thousands(static_cast<std::int64_t>(corpus.validation.size())))
+            << fmt::format("{} threads, matrix products by {}; {} tokens to train on, {} to validate on", num_threads(),
+                           name_of(gemm_provider()), data::with_thousands(std::ssize(corpus.train)),
+                           data::with_thousands(std::ssize(corpus.validation)))
+            << (preset.training.validate_every < 0
+                    ? std::string("\n")
+                    : fmt::format(", {} windows a sweep (--set validate_every=-1: none)\n",
+                                  data::with_thousands((std::ssize(corpus.validation) - 2) / preset.model.context + 1)))
             << std::flush;
   save_description(folder, preset, tokenizer);
 
   RunLog log(folder, preset.training.steps);
   const TrainSettings& settings = preset.training;
   Trainer trainer(model, corpus, settings, log);
-  const auto due = [&](std::int64_t every, std::int64_t n) { return n == settings.steps || (every > 0 && n % every == 0); };
   trainer.run([&](std::int64_t n) {
-    if (due(settings.validate_every, n)) {
-      const Validation v = validate(model, corpus.validation, settings.batch);
-      log.validation(n, v.loss, v.max_vio);
-    }
-    if (settings.sample_tokens > 0 && due(settings.sample_every, n)) log.sample(n, sample(model, tokenizer, settings));
+    if (settings.sample_tokens > 0 && settings.due(settings.sample_every, n)) log.sample(n, sample(model, tokenizer, settings));
   });
   save_weights(folder, model);
   const auto no_curve = draw_loss_curve(folder);

@@ -39,24 +39,30 @@ std::vector<std::int64_t> summed_loads(const std::vector<RouterStatistics>& laye
 
 }  // namespace
 
-Validation validate(DeepSeekLM& model, const std::vector<std::int32_t>& tokens, std::int64_t batch) {
+Validation validate(DeepSeekLM& model, const std::vector<std::int32_t>& tokens, std::int64_t batch,
+                    const std::function<void(std::int64_t, std::int64_t)>& progress) {
   const data::SequentialBatches sweep(tokens, batch, model.config().context);
   const bool was_training = model.training();
   model.eval();
   model.reset_statistics();
-  double total = 0;
+  Validation result;
+  const std::int64_t of = (sweep.targets() + model.config().context - 1) / model.config().context;
   for (std::int64_t i = 0; i < sweep.size(); ++i) {
     const data::Batch windows = sweep[i];
     const auto [inputs, targets] = to_tensors(windows);
-    total += model.loss(inputs, targets).item() * static_cast<double>(windows.batch * windows.context);
+    const double share = static_cast<double>(windows.batch * windows.context) / static_cast<double>(sweep.targets());
+    result.loss += share * model.loss(inputs, targets).item();
+    result.windows += windows.batch;
+    if (progress) progress(result.windows, of);
   }
-  const Validation result = {total / static_cast<double>(sweep.targets()), mean_max_vio(model.statistics())};
+  result.max_vio = mean_max_vio(model.statistics());
   model.train(was_training);
   return result;
 }
 
 Trainer::Trainer(DeepSeekLM& model, const data::Corpus& corpus, const TrainSettings& settings, RunLog& log)
     : model_(model),
+      validation_(corpus.validation),
       settings_(settings),
       log_(log),
       batches_(corpus.train, settings.batch, model.config().context, settings.seed),
@@ -72,7 +78,8 @@ void Trainer::step(std::int64_t n) {
   const auto start = std::chrono::steady_clock::now();
   StepMetrics metrics;
   metrics.step = n;
-  const bool logged = n == 1 || n % settings_.log_every == 0 || n == settings_.steps;
+  const bool swept = settings_.due(settings_.validate_every, n);
+  const bool logged = n == 1 || settings_.due(settings_.log_every, n) || swept;
   const double share = 1.0 / static_cast<double>(settings_.accumulate);
   for (std::int64_t micro = 0; micro < settings_.accumulate; ++micro) {
     const auto [inputs, targets] = to_tensors(batches_[(n - 1) * settings_.accumulate + micro]);
@@ -98,7 +105,11 @@ void Trainer::step(std::int64_t n) {
   metrics.max_vio = mean_max_vio(routers);
   metrics.expert_counts = summed_loads(routers);
   metrics.tokens_per_s = static_cast<double>(window_tokens_) / window_seconds_;
-  log_.step(metrics);
+  std::optional<Validation> validation;
+  if (swept) {
+    validation = validate(model_, validation_, settings_.batch, [&](std::int64_t windows, std::int64_t of) { log_.sweeping(windows, of); });
+  }
+  log_.step(metrics, validation);
   window_seconds_ = 0;
   window_tokens_ = 0;
 }

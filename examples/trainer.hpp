@@ -1,4 +1,6 @@
 #pragma once
+#include <functional>
+
 #include "data/batches.hpp"
 #include "data/corpus.hpp"
 #include "examples/run_log.hpp"
@@ -10,14 +12,12 @@
 
 namespace folio::examples {
 
-/// One full sweep without overlap: mean loss in nats per token, and MaxVio of the sweep's expert loads.
-struct Validation {
-  double loss = 0;
-  double max_vio = 0;
-};
-Validation validate(DeepSeekLM& model, const std::vector<std::int32_t>& tokens, std::int64_t batch);
+/// The full sweep of `tokens`, `batch` windows of the model's context at a time; `progress(windows, of)` as it goes.
+Validation validate(DeepSeekLM& model, const std::vector<std::int32_t>& tokens, std::int64_t batch,
+                    const std::function<void(std::int64_t, std::int64_t)>& progress = {});
 
-/// The training loop: micro-batches → gradients → clipping → AdamW → router bias, and what of it is worth telling.
+/// The training loop: micro-batches → gradients → clipping → AdamW → router bias → validation where it is due, and what of
+/// it is worth telling.
 class Trainer {
  public:
   Trainer(DeepSeekLM& model, const data::Corpus& corpus, const TrainSettings& settings, RunLog& log);
@@ -35,6 +35,7 @@ class Trainer {
   void step(std::int64_t n);
 
   DeepSeekLM& model_;
+  const std::vector<std::int32_t>& validation_;
   TrainSettings settings_;
   RunLog& log_;
   data::RandomBatches batches_;

@@ -70,6 +70,8 @@ grep -q 'sample text: figures not comparable' out || fail "a run on the sample d
 grep -q -E '^Step 20: Loss [0-9]+\.[0-9]{4} \| Acc 0\.[0-9]{4} \| TPS [0-9]+\.[0-9]{2}$' out || fail "first log line: $(grep Step out)"
 grep -q -E '^  Top Experts: \[[0-9]+, [0-9]+, [0-9]+\] \(Counts: \[[0-9]+, [0-9]+, [0-9]+\]\)$' out || fail "second log line"
 grep -q -E '^  LR [0-9.e+-]+ \| Grad [0-9.]+ \| MaxVio [0-9.]+ \| Val ' out || fail "third log line"
+shown=$(sed -n 's/.*| Val //p' out | tail -n 1)
+grep -q "\"step\":20,\"val_loss\":${shown%0*}" run/metrics.jsonl || fail "the last Val, '$shown', is not step 20's in metrics.jsonl"
 for key in step loss acc tokens_per_s lr grad_norm max_vio expert_counts val_loss; do
   grep -q "\"$key\":" run/metrics.jsonl || fail "metrics.jsonl has no $key"
 done

@@ -1,0 +1,178 @@
+#include "examples/trainer.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "autograd/autograd.hpp"
+
+namespace folio::examples {
+namespace {
+
+constexpr std::int64_t vocabulary = 7;
+
+DeepSeekConfig small_model() {
+  DeepSeekConfig c;
+  c.vocab_size = vocabulary;
+  c.context = 8;
+  c.hidden_size = 16;
+  c.num_hidden_layers = 2;
+  c.num_attention_heads = 2;
+  c.q_lora_rank = 8;
+  c.kv_lora_rank = 8;
+  c.nope_head_dim = 4;
+  c.rope_head_dim = 4;
+  c.v_head_dim = 8;
+  c.num_routed_experts = 4;
+  c.expert_intermediate_size = 16;
+  c.sequence_loss_alpha = 0;
+  c.init_std = 0.2;
+  return c;
+}
+
+std::vector<std::int32_t> drawn_tokens(std::int64_t n, std::uint64_t seed) {
+  const RandomStream stream{seed, 0};
+  std::vector<std::int32_t> tokens;
+  for (std::int64_t i = 0; i < n; ++i) tokens.push_back(static_cast<std::int32_t>(stream.uniform(i) * vocabulary));
+  return tokens;
+}
+
+/// A small model, its run and what the run printed and wrote.
+struct TrainedModel {
+  explicit TrainedModel(const TrainSettings& settings, const data::Corpus& corpus, DType dtype = DType::float32)
+      : folder(std::filesystem::path(testing::TempDir()) /
+               testing::UnitTest::GetInstance()->current_test_info()->name()),
+        model(small_model(), generator, {dtype}) {
+    std::filesystem::create_directories(folder);
+    RunLog log(folder, settings.steps);
+    Trainer trainer(model, corpus, settings, log);
+    testing::internal::CaptureStdout();
+    trainer.run([](std::int64_t) {});
+    printed = testing::internal::GetCapturedStdout();
+    std::ifstream in(folder / "metrics.jsonl");
+    for (std::string line; std::getline(in, line);) rows.push_back(nlohmann::json::parse(line));
+    std::filesystem::remove_all(folder);
+  }
+  bool says(const std::string& text) const { return printed.find(text) != std::string::npos; }
+
+  std::filesystem::path folder;
+  Generator generator{5};
+  DeepSeekLM model;
+  std::string printed;
+  std::vector<nlohmann::json> rows;
+};
+
+/// Draws that the two splits share nothing of.
+data::Corpus drawn_corpus() { return {drawn_tokens(400, 1), drawn_tokens(61, 2)}; }
+
+}  // namespace
+
+TEST(Trainer, AccumulatingMicroBatchesIsOneLargeBatch) {
+  const data::Corpus corpus = drawn_corpus();
+  const TrainSettings large{.steps = 3, .batch = 12, .lr = 1e-2, .warmup = 0, .validate_every = -1};
+  TrainSettings small = large;
+  small.batch = 3;
+  small.accumulate = 4;
+  const TrainedModel one(large, corpus, DType::float64), four(small, corpus, DType::float64);
+  ASSERT_EQ(one.rows.size(), four.rows.size());
+  for (std::size_t i = 0; i < one.rows.size(); ++i) {
+    for (const char* key : {"loss", "acc", "grad_norm", "max_vio"}) {
+      EXPECT_NEAR(one.rows[i][key].get<double>(), four.rows[i][key].get<double>(), 1e-9) << key;
+    }
+    EXPECT_EQ(one.rows[i]["expert_counts"], four.rows[i]["expert_counts"]);
+  }
+  const auto left = one.model.parameters(), right = four.model.parameters();
+  for (std::size_t i = 0; i < left.size(); ++i) {
+    const std::vector<double> a = left[i].value.to_vector(), b = right[i].value.to_vector();
+    for (std::size_t j = 0; j < a.size(); ++j) EXPECT_NEAR(a[j], b[j], 1e-6) << left[i].name;
+  }
+}
+
+TEST(Trainer, MovesTheBiasOncePerOptimizerStep) {
+  const TrainedModel run({.steps = 1, .batch = 3, .accumulate = 4, .warmup = 0, .validate_every = -1}, drawn_corpus());
+  bool moved = false;
+  for (const auto& layer : run.model.layers) {
+    for (double b : layer->moe->gate.e_score_correction_bias.to_vector()) {
+      EXPECT_TRUE(b == 0 || std::abs(std::abs(b) - small_model().bias_rate) < 1e-9) << b;
+      moved = moved || b != 0;
+    }
+  }
+  EXPECT_TRUE(moved);
+}
+
+TEST(Trainer, ASweepIsTheMeanOverEveryTargetOnce) {
+  Generator generator(5);
+  DeepSeekLM model(small_model(), generator, {DType::float64});
+  const std::vector<std::int32_t> tokens = drawn_tokens(61, 2);  // 60 targets: 7 windows of 8, and 4 more
+  std::int64_t last = 0, all = 0;
+  const Validation sweep = validate(model, tokens, 3, [&](std::int64_t windows, std::int64_t of) { last = windows, all = of; });
+  EXPECT_TRUE(model.training());
+  EXPECT_EQ(sweep.windows, 8);
+  EXPECT_EQ(last, 8);
+  EXPECT_EQ(all, 8);
+
+  model.eval();
+  double total = 0;
+  for (std::int64_t start = 0; start < 60; start += 8) {
+    const std::int64_t n = std::min<std::int64_t>(8, 60 - start);
+    const auto window = [&](std::int64_t from) {
+      return from_indices(std::span(tokens).subspan(static_cast<std::size_t>(from), static_cast<std::size_t>(n)), {1, n});
+    };
+    const Tensor log_p = log_softmax(model.logits(window(start)), -1);  // (1, n, V)
+    for (std::int64_t t = 0; t < n; ++t) {
+      const auto target = static_cast<std::size_t>(tokens[static_cast<std::size_t>(start + t + 1)]);
+      total -= log_p.slice(1, t, t + 1).to_vector()[target];
+    }
+  }
+  EXPECT_NEAR(sweep.loss, total / 60, 1e-12);
+}
+
+TEST(Trainer, TheThirdLineShowsTheSweepOfItsOwnStep) {
+  const TrainedModel run({.steps = 12, .batch = 3, .warmup = 0, .log_every = 4, .validate_every = 5}, drawn_corpus());
+  std::map<std::int64_t, double> sweeps;
+  for (const auto& row : run.rows) {
+    if (row.contains("val_loss")) sweeps[row["step"]] = row["val_loss"];
+  }
+  ASSERT_EQ(sweeps.size(), 3U);  // after steps 5, 10 and 12
+  std::istringstream lines(run.printed);
+  std::map<std::int64_t, std::string> shown;
+  std::int64_t step = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("Step ")) step = std::stoll(line.substr(5));
+    if (const auto at = line.find("| Val "); at != std::string::npos) shown[step] = line.substr(at + 6);
+  }
+  const auto figure = [&](std::int64_t n) {
+    std::array<char, 32> text{};
+    std::snprintf(text.data(), text.size(), "%.4f", sweeps.at(n));
+    return std::string(text.data());
+  };
+  const std::map<std::int64_t, std::string> expected = {
+      {1, "-"}, {4, "-"}, {5, figure(5)}, {8, figure(5) + " @5"}, {10, figure(10)}, {12, figure(12)}};
+  EXPECT_EQ(shown, expected);
+}
+
+TEST(Trainer, NeverSweepsWhereToldSo) {
+  const TrainedModel run({.steps = 2, .batch = 3, .warmup = 0, .validate_every = -1}, drawn_corpus());
+  for (const auto& row : run.rows) EXPECT_FALSE(row.contains("val_loss"));
+  EXPECT_FALSE(run.says("Validation"));
+}
+
+TEST(Trainer, SaysSoWhenItOverfits) {
+  const data::Corpus corpus = {drawn_tokens(60, 1), drawn_tokens(61, 2)};
+  const TrainSettings settings{.steps = 120, .batch = 4, .lr = 2e-2, .warmup = 0, .validate_every = 20};
+  const TrainedModel run(settings, corpus);
+  EXPECT_TRUE(run.says("overfitting: validation ")) << run.printed;
+  EXPECT_LT(run.rows.back()["best_val_loss"].get<double>(), run.rows.back()["val_loss"].get<double>());
+
+  const data::Corpus same = {corpus.train, corpus.train};  // what is learnt holds in the other split
+  EXPECT_FALSE(TrainedModel(settings, same).says("overfitting"));
+}
+
+}  // namespace folio::examples
