@@ -32,8 +32,10 @@ const Backend& backend(Device device) {
   const Backend* found = enabled[static_cast<std::size_t>(device)];
   require(found != nullptr, [&] {
     const bool real = device == Device::cuda;
-    return std::string("device ") + name_of(device) + " is not in this program: link the CMake target folio::" +
-           (real ? "cuda" : "cuda_emulated") + " and enable its backend";
+    return std::string("device ") + name_of(device) + " is not enabled in this program: " +
+           (real ? "it needs the CUDA Toolkit at build time, the target folio::cuda and folio::cuda::enable(); "
+                   "device cuda-emulated runs the same kernels on the CPU"
+                 : "link folio::cuda_emulated and call folio::cuda_emulated::enable()");
   });
   return *found;
 }

@@ -54,6 +54,14 @@ struct Comparison {
   bool agrees() const { return std::abs(analytic - numeric) <= allowed; }
 };
 
+void put(Tensor& x, const Values& values) {
+  if (x.device() == Device::cpu) {
+    std::copy(values.begin(), values.end(), x.mutable_data<double>());
+  } else {
+    x.copy_from(from_vector(values, x.shape(), x.options()));
+  }
+}
+
 /// Puts the values and gradients of the leaves back.
 class Restore {
  public:
@@ -62,7 +70,7 @@ class Restore {
   }
   ~Restore() {
     for (std::size_t i = 0; i < leaves_.size(); ++i) {
-      std::copy(values_[i].begin(), values_[i].end(), leaves_[i].mutable_data<double>());
+      put(leaves_[i], values_[i]);
       leaves_[i].set_grad(gradients_[i]);
     }
   }
@@ -171,10 +179,9 @@ class Checker {
 
   void place(const Parts& direction, double distance) {
     for (std::size_t i = 0; i < leaves_.size(); ++i) {
-      double* x = leaves_[i].mutable_data<double>();
-      for (std::size_t j = 0; j < origin_[i].size(); ++j) {
-        x[j] = origin_[i][j] + (direction.empty() ? 0.0 : distance * direction[i][j]);
-      }
+      Values x = origin_[i];
+      for (std::size_t j = 0; j < x.size() && !direction.empty(); ++j) x[j] += distance * direction[i][j];
+      put(leaves_[i], x);
     }
   }
 

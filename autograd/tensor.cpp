@@ -96,6 +96,20 @@ void Tensor::copy_from(const Tensor& source) {
   kernel::copy(values, *this);
 }
 
+void Tensor::move_to(Device device) {
+  if (this->device() == device) return;
+  require(!requires_grad() || slot()->is_leaf(), [&] {
+    return "move_to: " + describe(*this) + " was recorded by a tape; to(Device) makes a copy";
+  });
+  const Tensor there = detach().to(device);
+  Impl& mine = impl();
+  mine.storage = there.storage(), mine.offset = there.offset(), mine.strides = there.strides();
+  if (mine.slot == nullptr) return;
+  const Tensor gradient = mine.slot->gradient;
+  mine.slot = GradientSlot::leaf(*this);
+  if (gradient.defined()) mine.slot->gradient = gradient.to(device);
+}
+
 Tensor Tensor::reshape(Shape shape) const { return folio::reshape(*this, shape); }
 Tensor Tensor::transpose(int a, int b) const { return folio::transpose(*this, a, b); }
 Tensor Tensor::permute(const Dims& order) const { return folio::permute(*this, order); }
@@ -130,7 +144,10 @@ Tensor generate(const Shape& shape, Options options, F&& element) {
 }  // namespace
 
 Tensor full(const Shape& shape, double value, Options options) {
-  return generate(shape, options, [=](std::int64_t) { return value; });
+  if (options.device == Device::cpu) return generate(shape, options, [=](std::int64_t) { return value; });
+  Tensor x = empty(shape, options);
+  kernel::fill(value, x);
+  return x;
 }
 Tensor zeros(const Shape& shape, Options options) {
   if (options.device != Device::cpu) return full(shape, 0, options);

@@ -84,6 +84,8 @@ class Tensor {
   void fill(double value);
   /// Copies values of the same shape (any layout, dtype or device) into this tensor.
   void copy_from(const Tensor& source);
+  /// Brings this tensor, under all of its handles, and its gradient to a device; views that share its storage stay.
+  void move_to(Device device);
 
   // Shorthand for the ops of the same name in autograd/ops.hpp.
   Tensor reshape(Shape shape) const;

@@ -54,6 +54,11 @@ void Module::train(bool on) {
   for (const Child& child : children_) child.module->train(on);
 }
 
+void Module::to(Device device) {
+  for (Parameter& p : parameters()) p.value.move_to(device);
+  for (Parameter& b : buffers()) b.value.move_to(device);
+}
+
 void Module::zero_grad() {
   for (Parameter& p : parameters()) p.value.zero_grad();
 }

@@ -33,6 +33,9 @@ class Module {
   void eval() { train(false); }
   bool training() const { return training_; }
 
+  /// Brings parameters and buffers to a device, in place: every handle to them follows. Before an optimizer is made.
+  void to(Device device);
+
   void zero_grad();
 
  protected:

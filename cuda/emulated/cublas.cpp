@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cuda/emulated/fault.hpp"
+#include "cuda/emulated/launch.hpp"
 #include "cuda/emulated/matrix_product.hpp"
 #include "cuda/emulated/status.hpp"
 
@@ -100,6 +101,7 @@ cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, cublasOperation
   auto product = shape(*handle, op_a, op_b, m, n, k, lda, ldb, ldc, types);
   if (!product || batch < 0) return CUBLAS_STATUS_INVALID_VALUE;
   product->alpha = scalar(alpha, compute), product->beta = scalar(beta, compute);
+  count_launch("cublasGemmStridedBatchedEx");
   return put(*handle, [=, p = *product]() mutable {
     const auto ab_bytes = static_cast<long long>(size_of(p.ab_type)),
                c_bytes = static_cast<long long>(size_of(p.c_type));
@@ -166,6 +168,7 @@ cublasStatus_t cublasGemmGroupedBatchedEx(cublasHandle_t handle, const cublasOpe
     product->alpha = scalar(alpha, compute, g), product->beta = scalar(beta, compute, g);
     products.insert(products.end(), group_size[g], *product);
   }
+  count_launch("cublasGemmGroupedBatchedEx");
   return put(*handle, [=, products = std::move(products)]() mutable {
     for (std::size_t i = 0; i < products.size(); ++i) {  // the pointers are read when it runs: they lie on the device
       Product& p = products[i];

@@ -14,7 +14,6 @@ enum class FaultKind {
   alignment,  ///< a vector load or store, or an atomic, at an address that is no multiple of its size
   race,       ///< two accesses with no order between them, one of them a write (race build)
   exception,  ///< a C++ exception that left a kernel
-  api,        ///< a runtime call that could not be served
 };
 
 /// What a kernel or a runtime call did wrong, in one line: kernel, block, thread, file:line, what, and with whom.

@@ -75,9 +75,4 @@ bool on_fiber_stack(const void* address) {
   return offset < max_fibers * slot_bytes;
 }
 
-bool on_guard_page(const void* address) {
-  const auto offset = reinterpret_cast<std::uintptr_t>(address) - reinterpret_cast<std::uintptr_t>(reservation());
-  return offset < max_fibers * slot_bytes && offset % slot_bytes < guard_bytes;
-}
-
 }  // namespace folio::cuda_emulated

@@ -45,7 +45,4 @@ Fiber& fiber(int index, void (*body)());
 /// Whether the address lies in some fiber's stack: a thread's own locals.
 bool on_fiber_stack(const void* address);
 
-/// Whether the address lies in a guard page below some stack: a stack that overflowed.
-bool on_guard_page(const void* address);
-
 }  // namespace folio::cuda_emulated

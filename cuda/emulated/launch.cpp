@@ -120,6 +120,11 @@ std::map<std::string, std::int64_t> launch_counts() {
   return launches().counts;
 }
 
+void count_launch(const char* name) {
+  const std::lock_guard lock(streams().mutex);
+  ++launches().counts[name];
+}
+
 void reset_launch_counts() {
   const std::lock_guard lock(streams().mutex);
   launches().counts.clear();

@@ -100,8 +100,10 @@ void launch(void (*kernel)(P...), LaunchGrid grid, dim3 block, std::size_t share
   enqueue_launch(std::move(request), grid.wide);
 }
 
-/// How often each kernel was launched since reset_launch_counts(), by its name with template arguments.
+/// How often each kernel was launched since reset_launch_counts(), by its name with template arguments; cuBLAS's
+/// products under the names of its functions.
 std::map<std::string, std::int64_t> launch_counts();
 void reset_launch_counts();
+void count_launch(const char* name);
 
 }  // namespace folio::cuda_emulated

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "autograd/backend.hpp"
 #include "tests/autograd/properties/compare.hpp"
 
 namespace folio::testing {
@@ -13,8 +14,19 @@ struct Place {
   Device device;
   DType dtype;
 };
-/// Where every op must agree with float64 on the CPU. Another device joins by its lines here.
-constexpr Place places[] = {{Device::cpu, DType::float32}};
+/// Where every op must agree with float64 on the CPU: in float32, and in both types on each other device of the program.
+std::vector<Place> places() {
+  std::vector<Place> all = {{Device::cpu, DType::float32}};
+  for (Device device : {Device::cuda, Device::cuda_emulated}) {
+    try {
+      if (&backend(device) == &backend(Device::cpu)) continue;  // a stand-in
+      all.push_back({device, DType::float32});
+      all.push_back({device, DType::float64});
+    } catch (const Error&) {  // not in this program
+    }
+  }
+  return all;
+}
 
 struct Tolerance {
   DType dtype;
@@ -129,7 +141,7 @@ void compare(Trial& t, const Place& place) {
 }
 
 void check(Trial& t) {
-  for (const Place& place : places) compare(t, place);
+  for (const Place& place : places()) compare(t, place);
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ Fault fault_of(const std::function<void()>& launches) {
     return fault;
   }
   ADD_FAILURE() << "no fault";
-  return {FaultKind::api, ""};
+  return {FaultKind::exception, ""};
 }
 
 #define EXPECT_FAULT(expected_kind, text, ...)                                          \

@@ -1,0 +1,109 @@
+// y = f(a, b) with broadcasting, and what is made of one tensor and numbers. Moves what cuda/map.hpp says: each operand
+// once, 12 bytes per element for two float32 operands.
+#include "cuda/map.hpp"
+
+namespace folio::FOLIO_CUDA {
+namespace {
+
+struct Add {
+  template <typename T>
+  __device__ T operator()(T a, T b) const { return a + b; }
+};
+struct Subtract {
+  template <typename T>
+  __device__ T operator()(T a, T b) const { return a - b; }
+};
+struct Multiply {
+  template <typename T>
+  __device__ T operator()(T a, T b) const { return a * b; }
+};
+struct Divide {
+  template <typename T>
+  __device__ T operator()(T a, T b) const { return a / b; }
+};
+struct DivideBackward {
+  template <typename T>
+  __device__ T operator()(T dy, T y, T b) const { return -dy * y / b; }
+};
+struct Scale {
+  double factor, shift;
+  template <typename T>
+  __device__ T operator()(T x) const { return static_cast<T>(factor) * x + static_cast<T>(shift); }
+};
+struct Inverse {
+  template <typename T>
+  __device__ T operator()(T x) const { return T{1} / x; }
+};
+struct One {
+  template <typename T>
+  __device__ T operator()(T x) const { return isnan(x) ? x : T{1}; }
+};
+struct Same {
+  template <typename T>
+  __device__ T operator()(T x) const { return x; }
+};
+struct Square {
+  template <typename T>
+  __device__ T operator()(T x) const { return x * x; }
+};
+struct Cube {
+  template <typename T>
+  __device__ T operator()(T x) const { return x * x * x; }
+};
+struct Power {
+  double exponent;
+  template <typename T>
+  __device__ T operator()(T x) const { return pow(x, static_cast<T>(exponent)); }
+};
+template <typename Out>
+struct Constant {
+  Out value;
+  __device__ Out operator()() const { return value; }
+};
+/// Beyond the range of an index, what a GPU's conversion gives: the nearest index, and 0 for NaN.
+template <typename To>
+struct Convert {
+  template <typename From>
+  __device__ To operator()(From x) const { return static_cast<To>(x); }
+};
+
+}  // namespace
+
+void entry::add(const Tensor& a, const Tensor& b, Tensor& y) { map_floats(Add{}, y, a, b); }
+void entry::subtract(const Tensor& a, const Tensor& b, Tensor& y) { map_floats(Subtract{}, y, a, b); }
+void entry::multiply(const Tensor& a, const Tensor& b, Tensor& y) { map_floats(Multiply{}, y, a, b); }
+void entry::divide(const Tensor& a, const Tensor& b, Tensor& y) { map_floats(Divide{}, y, a, b); }
+void entry::divide_backward(const Tensor& dy, const Tensor& y, const Tensor& b, Tensor& db) {
+  map_floats(DivideBackward{}, db, dy, y, b);
+}
+void entry::scale(const Tensor& x, double factor, double shift, Tensor& y) { map_floats(Scale{factor, shift}, y, x); }
+
+void entry::power(const Tensor& x, double exponent, Tensor& y) {
+  if (exponent == -1) return map_floats(Inverse{}, y, x);
+  if (exponent == 0) return map_floats(One{}, y, x);
+  if (exponent == 1) return map_floats(Same{}, y, x);
+  if (exponent == 2) return map_floats(Square{}, y, x);
+  if (exponent == 3) return map_floats(Cube{}, y, x);
+  map_floats(Power{exponent}, y, x);
+}
+
+/// Bits are copied, whatever they mean.
+void entry::copy(const Tensor& x, Tensor& y) {
+  if (size_of(y.dtype()) == 4) return map<std::uint32_t>(Same{}, y, Typed<std::uint32_t>{x});
+  map<std::uint64_t>(Same{}, y, Typed<std::uint64_t>{x});
+}
+
+void entry::fill(double value, Tensor& y) {
+  visit_any(y.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    map<T>(Constant<T>{static_cast<T>(value)}, y);
+  });
+}
+
+void entry::convert(const Tensor& x, Tensor& y) {
+  visit_any(x.dtype(), [&](auto from) {
+    visit_any(y.dtype(), [&](auto to) { map<decltype(to)>(Convert<decltype(to)>{}, y, Typed<decltype(from)>{x}); });
+  });
+}
+
+}  // namespace folio::FOLIO_CUDA

@@ -1,0 +1,61 @@
+#pragma once
+/// What the kernels of the ops share: the contract that they fill, the stream that they run on, the sizes of their
+/// launches, and how they report an index that points nowhere without making the host wait.
+#include <algorithm>
+
+#include "autograd/kernels.hpp"
+#include "cuda/kernel.hpp"
+
+namespace folio::FOLIO_CUDA {
+
+/// The kernels of autograd/kernels.def as this backend implements them; one that is missing does not link.
+namespace entry {
+#define KERNEL(name, layout, parameters) void name parameters;
+#include "autograd/kernels.def"
+#undef KERNEL
+}  // namespace entry
+
+/// The stream on which every op of the process runs, one after another.
+cudaStream_t stream();
+
+constexpr int block_threads = 256;
+constexpr int warp_threads = 32;
+constexpr unsigned all_lanes = 0xffffffffu;
+
+/// Threads per block for n items: whole warps, few where there are few items.
+inline int threads_for(std::int64_t n) {
+  return static_cast<int>(std::clamp<std::int64_t>((n + 31) / 32 * 32, warp_threads, block_threads));
+}
+/// Threads per block where each warp takes one row.
+inline int threads_for_rows(std::int64_t rows) { return threads_for(rows * warp_threads); }
+/// Blocks of that size that give each row a warp.
+inline std::int64_t blocks_for_rows(std::int64_t rows) {
+  return blocks_for(rows, threads_for_rows(rows) / warp_threads);
+}
+
+__device__ inline std::int64_t thread_index() { return std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; }
+/// The row of this thread's warp.
+__device__ inline std::int64_t warp_index() { return thread_index() / warp_threads; }
+__device__ inline int lane_index() { return static_cast<int>(threadIdx.x % warp_threads); }
+
+/// Who found an index outside the tensor that it points into.
+enum class Finder : unsigned char { embedding, gather, index_add, cross_entropy, route, dispatch_rows, combine_rows };
+
+/// One word of device memory that kernels lower to the first bad position; read with the next copy to the host.
+using Report = unsigned long long*;
+Report report();
+__device__ inline void complain(Report word, Finder finder, std::int64_t position) {
+  atomicMin(word, static_cast<unsigned long long>(position) << 8 | static_cast<unsigned long long>(finder));
+}
+
+/// The values of a small int32 tensor on the host. A copy that was begun earlier is waited for; otherwise one is made.
+/// The answer holds until the next call.
+std::span<const std::int32_t> on_host(const Tensor& x);
+/// Puts the copy on the stream, so that it is there when the host asks.
+void begin_copy_to_host(const Tensor& x);
+
+/// y[r] = Σ_c x[r, c], in an order that depends on the shape alone. Reads x once: the floor is its bytes.
+template <typename T>
+void sum_rows(const T* x, std::int64_t rows, std::int64_t columns, T* y, Device device);
+
+}  // namespace folio::FOLIO_CUDA

@@ -1,0 +1,118 @@
+// max, min and top-k. Ties go to the lowest index; NaN is beyond every number.
+#include "cuda/rows.hpp"
+
+namespace folio::FOLIO_CUDA {
+namespace {
+
+template <typename T>
+struct Candidate {
+  T value;
+  std::int64_t index;  ///< −1: none
+};
+
+/// Whether a comes before b: NaN first, then the larger value, then the lower index.
+template <typename T>
+__device__ bool precedes(const Candidate<T>& a, const Candidate<T>& b) {
+  if (a.index < 0 || b.index < 0) return b.index < 0 && a.index >= 0;
+  const bool a_nan = isnan(a.value), b_nan = isnan(b.value);
+  if (a_nan != b_nan) return a_nan;
+  return a.value > b.value || (!(a.value < b.value) && a.index < b.index);
+}
+
+/// The first of the lanes' candidates, on every lane.
+template <typename T>
+__device__ Candidate<T> warp_first(Candidate<T> best) {
+  for (int distance = 16; distance > 0; distance /= 2) {
+    const Candidate<T> other = {__shfl_xor_sync(all_lanes, best.value, distance),
+                                static_cast<std::int64_t>(__shfl_xor_sync(
+                                    all_lanes, static_cast<long long>(best.index), distance))};
+    if (precedes(other, best)) best = other;
+  }
+  return best;
+}
+
+/// One warp per row (inner = 1). Reads x once: 4 bytes per float32 element.
+template <typename T>
+__global__ void __launch_bounds__(block_threads)
+    extreme_of_rows(const T* x, std::int64_t rows, std::int64_t n, T sign, T* y, std::int32_t* index) {
+  const std::int64_t row = warp_index();
+  if (row >= rows) return;
+  Candidate<T> best = {T{0}, -1};
+  each_of_row(x + row * n, n, [&](std::int64_t c, T value) {
+    const Candidate<T> here = {sign * value, c};
+    if (precedes(here, best)) best = here;
+  });
+  best = warp_first(best);
+  if (lane_index() != 0) return;
+  y[row] = x[row * n + best.index];
+  index[row] = static_cast<std::int32_t>(best.index);
+}
+
+/// One thread per column (inner > 1). Reads x once, neighbours side by side.
+template <typename T>
+__global__ void __launch_bounds__(block_threads)
+    extreme_of_columns(const T* x, std::int64_t outer, std::int64_t n, std::int64_t inner, T sign, T* y,
+                       std::int32_t* index) {
+  const std::int64_t i = thread_index();
+  if (i >= outer * inner) return;
+  const T* column = x + i / inner * n * inner + i % inner;
+  Candidate<T> best = {sign * column[0], 0};
+  for (std::int64_t r = 1; r < n; ++r) {
+    const Candidate<T> here = {sign * column[r * inner], r};
+    if (precedes(here, best)) best = here;
+  }
+  y[i] = column[best.index * inner];
+  index[i] = static_cast<std::int32_t>(best.index);
+}
+
+/// One warp per row. Each of k rounds takes the first candidate after the one before; the row is read from memory once
+/// and k − 1 times from the cache, so the floor is x's bytes.
+template <typename T>
+__global__ void __launch_bounds__(block_threads)
+    top_k_kernel(const T* x, std::int64_t rows, std::int64_t n, std::int64_t k, T* y, std::int32_t* index) {
+  const std::int64_t row = warp_index();
+  if (row >= rows) return;
+  Candidate<T> before = {T{0}, -1};
+  for (std::int64_t round = 0; round < k; ++round) {
+    Candidate<T> best = {T{0}, -1};
+    each_of_row(x + row * n, n, [&](std::int64_t c, T value) {
+      const Candidate<T> here = {value, c};
+      if ((round == 0 || precedes(before, here)) && precedes(here, best)) best = here;
+    });
+    before = warp_first(best);
+    if (lane_index() == 0) {
+      y[row * k + round] = before.value;
+      index[row * k + round] = static_cast<std::int32_t>(before.index);
+    }
+  }
+}
+
+}  // namespace
+
+void entry::extreme(const Tensor& x, std::int64_t outer, std::int64_t n, std::int64_t inner, Extreme which, Tensor& y,
+                    Tensor& index) {
+  visit_float(x.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    const T sign = which == Extreme::max ? T{1} : T{-1};
+    if (inner == 1) {
+      launch(extreme_of_rows<T>, blocks_for_rows(outer), threads_for_rows(outer), 0, stream(), x.ptr<T>(), outer, n, sign,
+             y.ptr<T>(), index.ptr<std::int32_t>());
+    } else {
+      const int threads = threads_for(outer * inner);
+      launch(extreme_of_columns<T>, blocks_for(outer * inner, threads), threads, 0, stream(), x.ptr<T>(), outer, n, inner,
+             sign, y.ptr<T>(), index.ptr<std::int32_t>());
+    }
+  });
+}
+
+void entry::top_k(const Tensor& x, Tensor& y, Tensor& index) {
+  if (y.numel() == 0) return;
+  visit_float(x.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    const std::int64_t n = x.dim(-1), k = y.dim(-1), rows = y.numel() / k;
+    launch(top_k_kernel<T>, blocks_for_rows(rows), threads_for_rows(rows), 0, stream(), x.ptr<T>(), rows, n, k, y.ptr<T>(),
+           index.ptr<std::int32_t>());
+  });
+}
+
+}  // namespace folio::FOLIO_CUDA

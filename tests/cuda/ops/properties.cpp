@@ -1,0 +1,173 @@
+// Every property over every op on the emulated GPU, each as a test of its own name: `CudaLayouts.matmul`. The order in
+// which threads run and its seed are drawn with the op's inputs; what a failure prints replays it:
+// FOLIO_DRAW=seed,size,order,order-seed. Each test asserts that the op's own kernel was launched.
+#include <gtest/gtest.h>
+// gtest first, or rapidcheck's part for it does not compile
+#include <rapidcheck/gtest.h>
+
+#include <cstdio>
+#include <iostream>
+#include <map>
+#include <optional>
+#include <set>
+#include <sstream>
+
+#include "cuda/backend.hpp"
+#include "cuda/emulated/control.hpp"
+#include "cuda/emulated/device.hpp"
+#include "tests/autograd/properties/property.hpp"
+
+namespace folio::testing {
+namespace {
+
+using cuda_emulated::Order;
+
+/// The kernel, or the product by cuBLAS, that an op cannot do without. Ops that only view need none of their own, but
+/// their gradients do.
+const std::map<std::string, std::string> own_kernel = {
+    {"add", "Add"}, {"subtract", "Subtract"}, {"multiply", "Multiply"}, {"divide", "Divide"}, {"scale", "Scale"},
+    {"negate", "Scale"}, {"power", "map_kernel"}, {"exp", "Exp"}, {"log", "Log"}, {"sqrt", "Sqrt"}, {"rsqrt", "Rsqrt"},
+    {"tanh", "Tanh"}, {"sigmoid", "Sigmoid"}, {"relu", "Relu"}, {"gelu", "Gelu"}, {"silu", "Silu"},
+    {"softplus", "Softplus"}, {"clamp", "Clamp"}, {"where", "Where"}, {"cast", "Convert"}, {"dropout", "dropout_mask"},
+    {"sum", "sum_"}, {"mean", "sum_"}, {"max", "extreme_of_"}, {"min", "extreme_of_"}, {"top_k", "top_k"},
+    {"matmul", "cublasGemm"}, {"linear", "cublasGemm"}, {"expert_matmul", "cublasGemm"}, {"dispatch_rows", "dispatch_rows"}, {"combine_rows", "combine_rows"},
+    {"gather", "gather_kernel"}, {"index_add", "index_add"}, {"embedding", "embedding"}, {"softmax", "softmax_kernel"},
+    {"log_softmax", "log_softmax_kernel"}, {"cross_entropy", "cross_entropy_rows"}, {"rms_norm", "rms_norm_kernel"},
+    {"rope", "rope_kernel"}, {"swiglu", "Swiglu"}, {"causal_attention", "attention_kernel"}};
+
+const OpCase* current = nullptr;
+
+/// The case's draw, with its inputs on the device.
+Problem on_device(Draw& draw) {
+  Problem problem = current->draw(draw);
+  for (Tensor& x : problem.inputs) {
+    if (x.defined()) x = x.to(Device::cuda_emulated);
+  }
+  return problem;
+}
+
+struct Choice {
+  std::uint64_t seed = 0;
+  std::int64_t size = 5;
+  int order = 0;
+  std::uint64_t order_seed = 0;
+};
+
+std::optional<Choice> replayed() {
+  const char* text = std::getenv("FOLIO_DRAW");
+  if (text == nullptr) return {};
+  Choice c;
+  unsigned long long seed = 0, order_seed = 0;
+  long long size = 5;
+  std::sscanf(text, "%llu,%lld,%d,%llu", &seed, &size, &c.order, &order_seed);
+  c.seed = seed, c.size = size, c.order_seed = order_seed;
+  return c;
+}
+
+rc::detail::TestParams parameters(const Property& p) {
+  rc::detail::TestParams params = rc::detail::configuration().testParams;
+  const char* given = std::getenv("RC_PARAMS");
+  if (given == nullptr || std::string(given).find("seed") == std::string::npos) params.seed = 1623;
+  params.maxSuccess = std::max(8, static_cast<int>(params.maxSuccess * p.draws / 5));
+  return params;
+}
+
+/// Mostly small: what matters here is the order of threads and the border of warps and blocks, so a few draws are large.
+rc::Gen<std::int64_t> sizes() {
+  return rc::gen::withSize([](int size) {
+    const auto between = [](std::int64_t low, std::int64_t high) {
+      return rc::gen::resize(rc::kNominalSize, rc::gen::inRange<std::int64_t>(low, high + 1));
+    };
+    if (size < 12) return rc::gen::just<std::int64_t>(0);
+    if (size < 80) return between(1, 6);
+    return between(12, 40);
+  });
+}
+
+class PropertyOnDevice : public ::testing::Test {
+ public:
+  PropertyOnDevice(const Property& p, const OpCase& c) : property_(p), case_(c) {}
+
+  void TestBody() override {
+    cuda_emulated::enable();
+    cuda_emulated::reset_launch_counts();
+    if (const auto choice = replayed()) {
+      const Outcome o = attempt_one(*choice);
+      EXPECT_TRUE(o.held) << o.message;
+      return;
+    }
+    int draws = 0, checked = 0;
+    std::set<int> orders;
+    const auto tried = [&] {
+      const auto any = [] { return *rc::gen::noShrink(rc::gen::resize(rc::kNominalSize, rc::gen::arbitrary<std::uint64_t>())); };
+      const Choice choice = {any(), *sizes(), static_cast<int>(any() % 4), any()};
+      const Outcome o = attempt_one(choice);
+      ++draws;
+      checked += o.checked;
+      orders.insert(choice.order);
+      RC_LOG() << o.message << "\nReplay: FOLIO_DRAW=" << choice.seed << ',' << choice.size << ',' << choice.order << ','
+               << choice.order_seed << " --gtest_filter=" << property_.name << '.' << case_.op << std::endl;
+      RC_ASSERT(o.held);
+    };
+    const auto result = rc::detail::checkTestable(tried, rc::detail::TestMetadata{property_.name, property_.claim},
+                                                  parameters(property_));
+    report(draws, checked);
+    if (!result.is<rc::detail::SuccessResult>()) {
+      std::ostringstream text;
+      rc::detail::printResultMessage(result, text);
+      FAIL() << text.str();
+    }
+    EXPECT_GT(checked, 0) << "nothing was compared";
+    EXPECT_GE(orders.size(), 3u) << "orders of threads";
+    if (std::string(case_.op) == "to_device") return;  // copies between devices: no kernel is needed
+    EXPECT_GT(launches_, 0) << "nothing was launched on the device";
+    const auto own = own_kernel.find(case_.op);
+    if (own == own_kernel.end()) return;
+    EXPECT_TRUE(std::any_of(names_.begin(), names_.end(), [&](const std::string& name) {
+      return name.find(own->second) != std::string::npos;
+    })) << "no kernel of the op's own was launched: " << own->second;
+  }
+
+ private:
+  Outcome attempt_one(const Choice& choice) {
+    cuda_emulated::set_order(cuda_emulated::all_orders[choice.order], choice.order_seed);
+    current = &case_;
+    const OpCase there = {case_.op, &on_device};
+    Outcome o = attempt(property_, there, choice.seed, std::min<std::int64_t>(choice.size, 40));
+    cuda_emulated::set_order(Order::in_order);
+    return o;
+  }
+
+  void report(int draws, int checked) {
+    for (const auto& [name, count] : cuda_emulated::launch_counts()) {
+      launches_ += count;
+      names_.insert(name);
+    }
+    std::cout << case_.op << ": " << property_.claim << " on cuda-emulated: " << draws << " draws, " << checked
+              << " comparisons, " << launches_ << " launches of " << names_.size() << " kernels\n";
+  }
+
+  const Property& property_;
+  const OpCase& case_;
+  std::int64_t launches_ = 0;
+  std::set<std::string> names_;
+};
+
+void register_all() {
+  for (const Property& p : all_properties()) {
+    for (const OpCase& c : all_cases()) {
+      if (p.applies != nullptr && !p.applies(c)) continue;
+      ::testing::RegisterTest(p.name, c.op, nullptr, nullptr, __FILE__, __LINE__,
+                              [&p, &c]() -> ::testing::Test* { return new PropertyOnDevice(p, c); });
+    }
+  }
+}
+
+}  // namespace
+}  // namespace folio::testing
+
+int main(int argc, char** argv) {
+  ::testing::InitGoogleTest(&argc, argv);
+  folio::testing::register_all();
+  return RUN_ALL_TESTS();
+}
