@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "autograd/threads.hpp"
+#include "examples/device.hpp"
 #include "examples/program.hpp"
 #include "examples/run_folder.hpp"
 #include "nn/sampling.hpp"
@@ -12,7 +13,7 @@ using namespace folio::examples;
 
 int main(int argc, char** argv) {
   CLI::App app{"Generates text with a model that train has saved.", "generate"};
-  std::string from, prompt = "\n";
+  std::string from, prompt = "\n", device = "cpu";
   std::int64_t tokens = 500;
   std::optional<int> threads;
   GenerateOptions options;
@@ -26,12 +27,15 @@ int main(int argc, char** argv) {
   app.add_option("--top-k", sampling.top_k, "only among the k likeliest; 0: all")->check(CLI::NonNegativeNumber);
   app.add_option("--top-p", sampling.top_p, "only among the likeliest that hold this share of probability")->check(CLI::Range(0.0, 1.0));
   app.add_option("--seed", seed, "seed of the draws");
+  app.add_option("--device", device, device_help)->capture_default_str();
   app.add_option("--threads", threads, "CPU threads")->check(CLI::PositiveNumber);
   app.add_flag("--no-cache", no_cache, "run the whole window for each token instead of the latent cache");
   return run_program(app, argc, argv, [&] {
     options.cache = !no_cache;
+    const Device place = chosen_device(device);
     if (threads) set_num_threads(*threads);
     const SavedModel saved = load_model(from);
+    saved.model->to(place);
     require(!prompt.empty(), [] { return std::string("--prompt is empty; give at least one character"); });
     const auto ids = saved.tokenizer->encode(prompt);
     std::cout << prompt << std::flush;

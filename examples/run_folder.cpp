@@ -37,7 +37,9 @@ void save_description(const std::filesystem::path& folder, const Preset& preset,
 }
 
 void save_weights(const std::filesystem::path& folder, const DeepSeekLM& model) {
-  data::save_safetensors(folder / "model.safetensors", {model.state(), {}});
+  auto state = model.state();
+  for (auto& [name, value] : state) value = value.detach().to(Device::cpu);
+  data::save_safetensors(folder / "model.safetensors", {state, {}});
 }
 
 SavedModel load_model(const std::filesystem::path& folder) {

@@ -11,6 +11,7 @@
 #include "data/source.hpp"
 #include "data/statistics.hpp"
 #include "examples/curve.hpp"
+#include "examples/device.hpp"
 #include "examples/program.hpp"
 #include "examples/run_folder.hpp"
 #include "examples/trainer.hpp"
@@ -24,7 +25,7 @@ namespace {
 constexpr std::uint64_t sample_stream = 0x73616d706c6573;  // apart from the streams of weights, batches and dropout
 
 struct Arguments {
-  std::string preset = "shakespeare-cpu";
+  std::string preset = "shakespeare-cpu", device = "cpu";
   std::optional<std::int64_t> steps, batch, accumulate, threads;
   std::optional<double> lr;
   std::optional<std::uint64_t> seed;
@@ -42,6 +43,7 @@ void add_options(CLI::App& app, Arguments& a) {
   app.add_option("--accumulate", a.accumulate, "micro-batches per optimizer step");
   app.add_option("--lr", a.lr, "peak learning rate");
   app.add_option("--seed", a.seed, "seed of the weights and of the batches");
+  app.add_option("--device", a.device, device_help)->capture_default_str();
   app.add_option("--threads", a.threads, "CPU threads; the results are the same for any number");
   app.add_option("--gemm", a.gemm, "who multiplies matrices: eigen or onednn; the fastest of this build if not given");
   app.add_option("--data", a.data, "the text; otherwise it is looked for, and downloaded if need be");
@@ -91,6 +93,7 @@ int train(const Arguments& arguments) {
     return 0;
   }
   if (arguments.gemm) set_gemm_provider(*arguments.gemm);
+  const Device device = chosen_device(arguments.device);
   if (arguments.threads) set_num_threads(static_cast<int>(*arguments.threads));
 
   const data::Text text = data::find_text(arguments.data, [](std::string_view line) { std::cout << line << "\n"; });
@@ -108,6 +111,7 @@ int train(const Arguments& arguments) {
   make_run_folder(folder);
   Generator generator(preset.training.seed);
   DeepSeekLM model(preset.model, generator);
+  model.to(device);
   std::cout << counted(count_parameters(preset.model)) << "\n"
             << fmt::format("{} threads, matrix products by {}; {} tokens to train on, {} to validate on", num_threads(),
                            name_of(gemm_provider()), data::with_thousands(std::ssize(corpus.train)),

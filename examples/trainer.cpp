@@ -14,9 +14,9 @@ struct Windows {
   Tensor targets;  // (B, T) int32
 };
 
-Windows to_tensors(const data::Batch& batch) {
+Windows to_tensors(const data::Batch& batch, Device device) {
   const Shape shape = {batch.batch, batch.context};
-  return {from_indices(batch.inputs, shape), from_indices(batch.targets, shape)};
+  return {from_indices(batch.inputs, shape).to(device), from_indices(batch.targets, shape).to(device)};
 }
 
 /// Share of targets (B, T) that are the likeliest token of logits (B, T, V).
@@ -49,7 +49,7 @@ Validation validate(DeepSeekLM& model, const std::vector<std::int32_t>& tokens, 
   const std::int64_t of = (sweep.targets() + model.config().context - 1) / model.config().context;
   for (std::int64_t i = 0; i < sweep.size(); ++i) {
     const data::Batch windows = sweep[i];
-    const auto [inputs, targets] = to_tensors(windows);
+    const auto [inputs, targets] = to_tensors(windows, model.options().device);
     const double share = static_cast<double>(windows.batch * windows.context) / static_cast<double>(sweep.targets());
     result.loss += share * model.loss(inputs, targets).item();
     result.windows += windows.batch;
@@ -82,7 +82,7 @@ void Trainer::step(std::int64_t n) {
   const bool logged = n == 1 || settings_.due(settings_.log_every, n) || swept;
   const double share = 1.0 / static_cast<double>(settings_.accumulate);
   for (std::int64_t micro = 0; micro < settings_.accumulate; ++micro) {
-    const auto [inputs, targets] = to_tensors(batches_[(n - 1) * settings_.accumulate + micro]);
+    const auto [inputs, targets] = to_tensors(batches_[(n - 1) * settings_.accumulate + micro], model_.options().device);
     Tape tape;
     const LanguageModelLoss loss = model_.losses(inputs, targets);
     tape.backward(loss.total, full({}, share, loss.total.options()));

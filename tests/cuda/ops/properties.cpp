@@ -68,7 +68,7 @@ rc::detail::TestParams parameters(const Property& p) {
   rc::detail::TestParams params = rc::detail::configuration().testParams;
   const char* given = std::getenv("RC_PARAMS");
   if (given == nullptr || std::string(given).find("seed") == std::string::npos) params.seed = 1623;
-  params.maxSuccess = std::max(8, static_cast<int>(params.maxSuccess * p.draws / 5));
+  params.maxSuccess = std::max(8, static_cast<int>(params.maxSuccess * p.draws * 0.4));
   return params;
 }
 

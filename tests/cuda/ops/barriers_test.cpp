@@ -1,0 +1,88 @@
+// The barrier-deletion table: each barrier of the op kernels is taken away in turn, by its file and line, and the
+// results must differ from those with it, or the emulator must object, in some order of threads. A barrier whose loss is
+// never seen is not needed, or its kernel is not tested.
+#include <gtest/gtest.h>
+
+#include "autograd/autograd.hpp"
+#include "cuda/backend.hpp"
+#include "cuda/emulated/control.hpp"
+
+namespace folio {
+namespace {
+
+using cuda_emulated::BarrierSite;
+using cuda_emulated::Order;
+
+constexpr Device gpu = Device::cuda_emulated;
+
+/// Sizes beyond one warp, one tile and one block, so that what a barrier parts is really there.
+std::vector<double> work() {
+  Generator generator(7);
+  const auto random = [&](const Shape& shape) { return randn(shape, generator, {DType::float64, gpu}); };
+  std::vector<double> all;
+  const auto keep = [&](const Tensor& x) {
+    for (double v : x.to_vector()) all.push_back(v);
+  };
+  {
+    const Tensor chosen = uniform({280, 2}, generator, 0, 70).to(DType::int32).to(gpu);
+    const Routing routing = route(chosen, 70);
+    keep(routing.offsets);
+    keep(routing.token_of_row);
+    keep(routing.row_of);
+  }
+  const Tensor index = uniform({300}, generator, 0, 3).to(DType::int32).to(gpu);
+  keep(index_add(random({3, 70}), index, random({300, 70})));
+  {
+    Tensor q = random({1, 40, 1, 10}), k = random({1, 40, 1, 7}), v = random({1, 40, 1, 6}), shared = random({1, 40, 3});
+    for (Tensor* x : {&q, &k, &v, &shared}) x->requires_grad(true);
+    Tape tape;
+    const Tensor y = causal_attention(q, k, v, shared, 0.3);
+    tape.backward(sum(y * y));
+    keep(y);
+    for (const Tensor* x : {&q, &k, &v, &shared}) keep(x->grad());
+  }
+  return all;
+}
+
+bool holds(const std::vector<double>& expected) {
+  try {
+    return work() == expected;
+  } catch (const Error&) {
+    return false;  // the emulator objects: garbage led outside, or threads did not meet
+  }
+}
+
+TEST(CudaBarriers, EachOneIsNeeded) {
+  cuda_emulated::enable();
+  cuda_emulated::set_order(Order::in_order);
+  cuda_emulated::reset_barrier_sites();
+  const std::vector<double> expected = work();
+  const auto sites = cuda_emulated::barrier_sites();
+  ASSERT_GE(sites.size(), 12u);
+  std::size_t needed = 0;
+  for (const BarrierSite& site : sites) {
+    std::string by;
+    int caught = 0;
+    {
+      const cuda_emulated::DeletedBarrier deleted(site);
+      for (const Order order : cuda_emulated::all_orders) {
+        int here = 0;
+        for (int seed = 0; seed < 3; ++seed) {
+          cuda_emulated::set_order(order, static_cast<std::uint64_t>(seed));
+          here += !holds(expected);
+        }
+        caught += here;
+        by += std::string("  ") + name_of(order) + " " + std::to_string(here) + "/3";
+      }
+    }
+    cuda_emulated::set_order(Order::in_order);
+    EXPECT_TRUE(holds(expected)) << "the barrier stands again";
+    std::printf("%-32s line %3u  caught:%s\n", site.file.c_str(), site.line, by.c_str());
+    EXPECT_GT(caught, 0) << site.file << ":" << site.line;
+    needed += caught > 0;
+  }
+  std::printf("%zu of %zu deletions caught\n", needed, sites.size());
+}
+
+}  // namespace
+}  // namespace folio

@@ -1,0 +1,191 @@
+// What the properties of the ops do not reach: kernels that no op records, indices out of range, and tensors and modules
+// that change places.
+#include <gtest/gtest.h>
+// gtest first, or rapidcheck's part for it does not compile
+#include <rapidcheck/gtest.h>
+
+#include "autograd/autograd.hpp"
+#include "autograd/backend.hpp"
+#include "cuda/backend.hpp"
+#include "nn/nn.hpp"
+#include "optim/adamw.hpp"
+#include "optim/clip.hpp"
+#include "optim/sgd.hpp"
+#include "tests/cuda/emulator/draw.hpp"
+
+namespace folio {
+namespace {
+
+using cuda_emulated::testing::draw_between;
+using cuda_emulated::testing::draw_order;
+
+const Device gpu = [] {
+  cuda_emulated::enable();
+  return Device::cuda_emulated;
+}();
+
+Generator draw_generator() { return Generator(*rc::gen::arbitrary<std::uint64_t>()); }
+
+void expect_near(const Tensor& there, const Tensor& here, double relative) {
+  const std::vector<double> a = there.to_vector(), b = here.to_vector();
+  RC_ASSERT(there.device() == gpu);
+  RC_ASSERT(a.size() == b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) RC_ASSERT(std::abs(a[i] - b[i]) <= relative * (1 + std::abs(b[i])));
+}
+
+/// Runs `update` on the CPU and on the device, with parameters and gradients of several sizes, some steps.
+template <class Make>
+void check_optimizer(Make&& make, DType dtype) {
+  draw_order();
+  Generator generator = draw_generator();
+  std::vector<Parameter> here, there;
+  const int count = draw_between(1, 3);
+  for (int i = 0; i < count; ++i) {
+    Tensor p = randn({draw_between(1, 9), draw_between(1, 70)}, generator, {dtype});
+    Tensor q = p.to(gpu).detach();
+    here.push_back({"p" + std::to_string(i), p.requires_grad(true), i % 2 == 0});
+    there.push_back({"p" + std::to_string(i), q.requires_grad(true), i % 2 == 0});
+  }
+  auto a = make(here);
+  auto b = make(there);
+  for (int step = 0; step < 3; ++step) {
+    for (int i = 0; i < count; ++i) {
+      const Tensor g = randn(here[i].value.shape(), generator, {dtype});
+      here[i].value.set_grad(g);
+      there[i].value.set_grad(g.to(gpu));
+    }
+    const optim::Clipped x = optim::clip_by_global_norm(here, 1), y = optim::clip_by_global_norm(there, 1);
+    RC_ASSERT(std::abs(x.norm - y.norm) <= 1e-6 * x.norm);
+    a.step(x.factor);
+    b.step(y.factor);
+  }
+  for (int i = 0; i < count; ++i) expect_near(there[i].value, here[i].value, dtype == DType::float32 ? 2e-6 : 1e-14);
+}
+
+DType draw_dtype() { return *rc::gen::element(DType::float32, DType::float64); }
+
+RC_GTEST_PROP(CudaKernels, AdamWGoesTheSameWay, ()) {
+  check_optimizer([](const auto& p) { return optim::AdamW(p, {.lr = 0.01, .weight_decay = 0.1}); }, draw_dtype());
+}
+RC_GTEST_PROP(CudaKernels, SGDGoesTheSameWay, ()) {
+  const bool nesterov = *rc::gen::arbitrary<bool>();
+  check_optimizer([&](const auto& p) { return optim::SGD(p, {.lr = 0.01, .momentum = 0.9, .nesterov = nesterov}); },
+                  draw_dtype());
+}
+
+RC_GTEST_PROP(CudaKernels, DropoutDrawsTheSameMask, ()) {
+  draw_order();
+  Generator generator = draw_generator();
+  const Tensor x = ones({draw_between(0, 5), draw_between(0, 150)});
+  const RandomStream stream = generator.next_stream();
+  RC_ASSERT(dropout(x, 0.3, stream).to_vector() == dropout(x.to(gpu), 0.3, stream).to_vector());
+}
+
+RC_GTEST_PROP(CudaKernels, EveryConversionIsTheSame, ()) {
+  draw_order();
+  Generator generator = draw_generator();
+  const auto any = [] { return *rc::gen::element(DType::float32, DType::float64, DType::int32, DType::int64); };
+  const DType from = any(), to = any();
+  const Tensor x = uniform({draw_between(0, 3), draw_between(0, 70)}, generator, -9, 9).to(from);
+  RC_ASSERT(x.to(gpu).to(to).to_vector() == x.to(to).to_vector());
+  RC_ASSERT(full(x.shape(), -3, {to, gpu}).to_vector() == full(x.shape(), -3, {to}).to_vector());
+}
+
+RC_GTEST_PROP(CudaKernels, RoutesTheSameWay, ()) {
+  draw_order();
+  Generator generator = draw_generator();
+  const int experts = draw_between(1, 40), tokens = draw_between(0, 400), k = draw_between(1, 3);
+  const Tensor chosen = uniform({tokens, k}, generator, 0, experts).to(DType::int32);
+  const Routing a = route(chosen, experts), b = route(chosen.to(gpu), experts);
+  RC_ASSERT(a.offsets.to_vector() == b.offsets.to_vector());
+  RC_ASSERT(a.token_of_row.to_vector() == b.token_of_row.to_vector());
+  RC_ASSERT(a.row_of.to_vector() == b.row_of.to_vector());
+}
+
+/// Rows and columns beyond one warp, one block and one part of a sum.
+TEST(CudaKernels, LongRowsAndColumnsAddUp) {
+  Generator generator(1);
+  for (const Shape& shape : {Shape{2, 9000}, Shape{9000, 2}, Shape{3, 70, 65}, Shape{300, 1}}) {
+    const Tensor x = randn(shape, generator, {DType::float64});
+    for (const Dims& dims : {Dims{}, Dims{0}, Dims{-1}}) {
+      const std::vector<double> a = sum(x, dims).to_vector(), b = sum(x.to(gpu), dims).to_vector();
+      for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-9) << to_string(shape);
+    }
+  }
+}
+
+std::string message_of(const std::function<void()>& f) {
+  try {
+    f();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(CudaKernels, AnIndexOutOfRangeIsReportedWithTheNextCopyToTheHost) {
+  Generator generator(1);
+  const Tensor table = randn({3, 4}, generator, {DType::float32, gpu});
+  const std::vector<std::int32_t> bad = {0, 1, 7, -1};
+  const Tensor index = from_indices(bad, {4}).to(gpu), at = from_indices(bad, {1, 4}).to(gpu);
+  const auto says = [](const std::string& name, const std::function<Tensor()>& f) {
+    const std::string text = message_of([&] { f().to_vector(); });
+    EXPECT_EQ(text.find(name + ": the index at position 2 points outside"), 0u) << text;
+  };
+  says("embedding", [&] { return embedding(table, index); });
+  says("gather", [&] { return gather(table, 0, at); });
+  says("index_add", [&] { return index_add(table, index, randn({4, 4}, generator, table.options())); });
+  says("cross_entropy", [&] { return cross_entropy(randn({4, 3}, generator, table.options()), index); });
+  says("route", [&] { return route(at.reshape({2, 2}), 3).offsets; });
+  EXPECT_EQ(embedding(table, from_indices(std::vector<std::int32_t>{2}, {1}).to(gpu)).to_vector().size(), 4u)
+      << "and then the device serves again";
+}
+
+TEST(CudaKernels, TensorsOfTwoDevicesDoNotMix) {
+  const Tensor here = ones({2}), there = ones({2}, {DType::float32, gpu});
+  EXPECT_EQ(message_of([&] { add(here, there); }),
+            "add: tensors are on cpu and on cuda-emulated: bring them together with to(Device)");
+  EXPECT_EQ(message_of([&] { there.data<float>(); }),
+            "data: the tensor is on cuda-emulated: bring it with to(Device::cpu)");
+}
+
+TEST(CudaKernels, AGpuThatIsNotThereIsRefusedByName) {
+  const std::string text = message_of([] { backend(Device::cuda); });
+  EXPECT_NE(text.find("cuda-emulated runs the same kernels"), std::string::npos) << text;
+}
+
+TEST(CudaKernels, AModuleMovesWithItsGradientsAndComesBack) {
+  Generator generator(3);
+  SwiGLU module(6, 5, generator, {}, 0.1, 0.1);
+  const Tensor x = randn({4, 6}, generator);
+  const auto run = [&](const Tensor& in) {
+    Tape tape;
+    const Tensor y = module(in);
+    tape.backward(sum(y * y));
+    return y.to_vector();
+  };
+  const std::vector<double> here = run(x);
+  std::vector<std::vector<double>> gradients;
+  for (const Parameter& p : module.parameters()) gradients.push_back(p.value.grad().to_vector());
+  module.to(gpu);
+  std::size_t i = 0;
+  for (Parameter p : module.parameters()) {
+    EXPECT_EQ(p.value.device(), gpu);
+    EXPECT_EQ(p.value.grad().device(), gpu);
+    EXPECT_EQ(p.value.grad().to_vector(), gradients[i++]);
+    p.value.zero_grad();
+  }
+  const std::vector<double> there = run(x.to(gpu));
+  for (std::size_t j = 0; j < here.size(); ++j) EXPECT_NEAR(here[j], there[j], 1e-6);
+  module.to(Device::cpu);
+  i = 0;
+  for (const Parameter& p : module.parameters()) {
+    EXPECT_EQ(p.value.device(), Device::cpu);
+    const std::vector<double> g = p.value.grad().to_vector();
+    for (std::size_t j = 0; j < g.size(); ++j) EXPECT_NEAR(g[j], gradients[i][j], 1e-5);
+    ++i;
+  }
+}
+
+}  // namespace
+}  // namespace folio
