@@ -226,11 +226,6 @@ Size fit(Attention& a, std::int64_t rows, F&& per_warp) {
               " channels do not fit into a GPU block's shared memory: use narrower heads");
 }
 
-template <typename T>
-T* pointer(const Tensor& x) {
-  return x.defined() ? x.ptr<T>() : nullptr;
-}
-
 }  // namespace
 
 void entry::causal_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& shared_key, double scale,
@@ -254,19 +249,19 @@ void entry::causal_attention_backward(const Tensor& dy, const Tensor& q, const T
   const Tensor parts = dshared.defined() ? empty({a.batch, a.keys, a.heads, a.shared}, q.options()) : Tensor();
   visit_float(q.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    launch(attention_along<T>, blocks_for_rows(along.numel()), threads_for_rows(along.numel()), 0, stream(), dy.ptr<T>(),
-           y.ptr<T>(), a, along.ptr<T>());
+    launch(attention_along<T>, blocks_for_rows(along.numel()), threads_for_rows(along.numel()), 0, stream(), pointer<T>(dy),
+           pointer<T>(y), a, pointer<T>(along));
     if (dq.defined()) {
       const Size size = fit<T>(a, a.queries, [](const Attention& x) { return 2 * x.width() + x.out + x.tile; });
       const std::int64_t blocks = blocks_for(a.queries, size.threads / warp_threads) * a.batch * a.heads;
-      launch(attention_dq<T>, blocks, size.threads, size.bytes, stream(), dy.ptr<T>(), q.ptr<T>(), k.ptr<T>(), v.ptr<T>(),
-             pointer<T>(shared_key), log_sum.ptr<T>(), along.ptr<T>(), a, dq.ptr<T>());
+      launch(attention_dq<T>, blocks, size.threads, size.bytes, stream(), pointer<T>(dy), pointer<T>(q), pointer<T>(k), pointer<T>(v),
+             pointer<T>(shared_key), pointer<T>(log_sum), pointer<T>(along), a, dq.ptr<T>());
     }
     if (dk.defined() || dv.defined() || dshared.defined()) {
       const Size size = fit<T>(a, a.keys, [](const Attention& x) { return 2 * (x.width() + x.out + x.tile); });
       const std::int64_t blocks = blocks_for(a.keys, size.threads / warp_threads) * a.batch * a.heads;
-      launch(attention_dkv<T>, blocks, size.threads, size.bytes, stream(), dy.ptr<T>(), q.ptr<T>(), k.ptr<T>(), v.ptr<T>(),
-             pointer<T>(shared_key), log_sum.ptr<T>(), along.ptr<T>(), a, pointer<T>(dk), pointer<T>(dv), pointer<T>(parts));
+      launch(attention_dkv<T>, blocks, size.threads, size.bytes, stream(), pointer<T>(dy), pointer<T>(q), pointer<T>(k), pointer<T>(v),
+             pointer<T>(shared_key), pointer<T>(log_sum), pointer<T>(along), a, pointer<T>(dk), pointer<T>(dv), pointer<T>(parts));
     }
   });
   if (dshared.defined()) entry::sum(parts, a.batch * a.keys, a.heads, a.shared, dshared);

@@ -69,10 +69,6 @@ template <typename T, typename... P>
 bool whole_packs(std::int64_t width, const P*... x) {
   return width % Pack<T>::size == 0 && (is_pack_aligned<Pack<T>>(x) && ...);
 }
-template <typename T>
-T* pointer(const Tensor& x) {
-  return x.defined() ? x.ptr<T>() : nullptr;
-}
 
 }  // namespace
 

@@ -144,8 +144,8 @@ void entry::gather_backward(const Tensor& dy, int dim, const Tensor& index, Tens
   visit_both(dx, index, [&](auto type, auto tag) {
     using T = decltype(type);
     using Index = decltype(tag);
-    launch(gather_backward_kernel<T, Index>, blocks_for(n, threads_for(n)), threads_for(n), 0, stream(), dy.ptr<T>(),
-           index.ptr<Index>(), make_grid(dx, dim, index), n, dx.ptr<T>());
+    launch(gather_backward_kernel<T, Index>, blocks_for(n, threads_for(n)), threads_for(n), 0, stream(), pointer<T>(dy),
+           pointer<Index>(index), make_grid(dx, dim, index), n, dx.ptr<T>());
   });
 }
 
@@ -172,7 +172,7 @@ void entry::index_add(const Tensor& x, const Tensor& index, const Tensor& source
     using Index = decltype(tag);
     const int threads = threads_for(width);
     launch(index_add_kernel<T, Index>, rows * blocks_for(width, threads), threads, 0, stream(),
-           x.defined() ? x.ptr<T>() : nullptr, index.ptr<Index>(), count, source.ptr<T>(), rows, width, y.ptr<T>(), report());
+           pointer<T>(x), pointer<Index>(index), count, pointer<T>(source), rows, width, y.ptr<T>(), report());
   });
 }
 

@@ -38,6 +38,12 @@ __device__ inline std::int64_t thread_index() { return std::int64_t{blockIdx.x} 
 __device__ inline std::int64_t warp_index() { return thread_index() / warp_threads; }
 __device__ inline int lane_index() { return static_cast<int>(threadIdx.x % warp_threads); }
 
+/// Its first element; null where it is undefined or has none, since a view of nothing may point anywhere.
+template <typename T>
+T* pointer(const Tensor& x) {
+  return x.defined() && x.numel() > 0 ? x.ptr<T>() : nullptr;
+}
+
 /// Who found an index outside the tensor that it points into.
 enum class Finder : unsigned char { embedding, gather, index_add, cross_entropy, route, dispatch_rows, combine_rows };
 

@@ -74,8 +74,8 @@ void entry::rms_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& w
     if (!dw.defined()) return;
     const std::int64_t parts = std::max<std::int64_t>(1, blocks_for(rows, rows_per_part)), threads = threads_for(parts * d);
     const Tensor partial = empty({parts, d}, x.options());
-    launch(rms_norm_dw<T>, blocks_for(parts * d, threads), static_cast<int>(threads), 0, stream(), dy.ptr<T>(),
-           dy.strides()[0], x.ptr<T>(), x.strides()[0], r.ptr<T>(), rows, d, parts, partial.ptr<T>());
+    launch(rms_norm_dw<T>, blocks_for(parts * d, threads), static_cast<int>(threads), 0, stream(), pointer<T>(dy),
+           dy.strides()[0], pointer<T>(x), x.strides()[0], pointer<T>(r), rows, d, parts, partial.ptr<T>());
     entry::sum(partial, 1, parts, d, dw);
   });
 }

@@ -62,9 +62,9 @@ void entry::sum(const Tensor& x, std::int64_t outer, std::int64_t reduced, std::
   visit_float(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
     if (inner == 1) {
-      sum_rows<T>(x.ptr<T>(), outer, reduced, y.ptr<T>(), x.device());
+      sum_rows<T>(pointer<T>(x), outer, reduced, y.ptr<T>(), x.device());
     } else {
-      sum_columns<T>(x.ptr<T>(), outer, reduced, inner, y.ptr<T>(), x.device());
+      sum_columns<T>(pointer<T>(x), outer, reduced, inner, y.ptr<T>(), x.device());
     }
   });
 }

@@ -103,7 +103,7 @@ void entry::squared_norm(const Tensor& x, Tensor& y) {
   const Tensor partial = empty({parts}, {DType::float64, x.device()});
   visit_float(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    launch(squared_norm_kernel<T>, blocks_for_rows(parts), threads_for_rows(parts), 0, stream(), x.ptr<T>(), x.numel(),
+    launch(squared_norm_kernel<T>, blocks_for_rows(parts), threads_for_rows(parts), 0, stream(), pointer<T>(x), x.numel(),
            partial.ptr<double>());
   });
   sum_rows<double>(partial.ptr<double>(), 1, parts, y.ptr<double>(), x.device());
