@@ -21,7 +21,9 @@ struct Walk {
 
   __device__ void offsets(std::uint32_t i, std::int64_t (&at)[N]) const {
     for (int o = 0; o < N; ++o) at[o] = 0;
-    for (int d = rank - 1; d > 0; --d) {
+#pragma unroll
+    for (int d = Dims::max_rank - 1; d > 0; --d) {  // with bounds that the compiler knows, nothing goes to local memory
+      if (d >= rank) continue;
       const std::uint32_t rest = i / extent[d];
       for (int o = 0; o < N; ++o) at[o] += (i - rest * extent[d]) * stride[o][d];
       i = rest;
@@ -31,11 +33,15 @@ struct Walk {
 };
 
 template <int V, typename T>
-__device__ Pack<T, V> fetch(const T* x, bool repeats) {
-  if (V == 1 || !repeats) return load_pack<T, V>(x);
-  Pack<T, V> pack;
-  for (int i = 0; i < V; ++i) pack[i] = *x;
-  return pack;
+__device__ Pack<T, V> fetch(const T* x, [[maybe_unused]] bool repeats) {
+  if constexpr (V > 1) {
+    if (repeats) {
+      Pack<T, V> pack;
+      for (int i = 0; i < V; ++i) pack[i] = *x;
+      return pack;
+    }
+  }
+  return load_pack<T, V>(x);
 }
 
 template <int V, typename F, typename Out, typename... In>

@@ -7,7 +7,7 @@ namespace {
 template <typename T>
 struct Candidate {
   T value;
-  std::int64_t index;  ///< −1: none
+  std::int32_t index;  ///< −1: none
 };
 
 /// Whether a comes before b: NaN first, then the larger value, then the lower index.
@@ -24,8 +24,7 @@ template <typename T>
 __device__ Candidate<T> warp_first(Candidate<T> best) {
   for (int distance = 16; distance > 0; distance /= 2) {
     const Candidate<T> other = {__shfl_xor_sync(all_lanes, best.value, distance),
-                                static_cast<std::int64_t>(__shfl_xor_sync(
-                                    all_lanes, static_cast<long long>(best.index), distance))};
+                                __shfl_xor_sync(all_lanes, best.index, distance)};
     if (precedes(other, best)) best = other;
   }
   return best;
@@ -33,19 +32,19 @@ __device__ Candidate<T> warp_first(Candidate<T> best) {
 
 /// One warp per row (inner = 1). Reads x once: 4 bytes per float32 element.
 template <typename T>
-__global__ void __launch_bounds__(block_threads)
+__global__ void __launch_bounds__(block_threads, 4)
     extreme_of_rows(const T* x, std::int64_t rows, std::int64_t n, T sign, T* y, std::int32_t* index) {
   const std::int64_t row = warp_index();
   if (row >= rows) return;
   Candidate<T> best = {T{0}, -1};
   each_of_row(x + row * n, n, [&](std::int64_t c, T value) {
-    const Candidate<T> here = {sign * value, c};
+    const Candidate<T> here = {sign * value, static_cast<std::int32_t>(c)};
     if (precedes(here, best)) best = here;
   });
   best = warp_first(best);
   if (lane_index() != 0) return;
-  y[row] = x[row * n + best.index];
-  index[row] = static_cast<std::int32_t>(best.index);
+  y[row] = sign * best.value;
+  index[row] = best.index;
 }
 
 /// One thread per column (inner > 1). Reads x once, neighbours side by side.
@@ -57,12 +56,12 @@ __global__ void __launch_bounds__(block_threads)
   if (i >= outer * inner) return;
   const T* column = x + i / inner * n * inner + i % inner;
   Candidate<T> best = {sign * column[0], 0};
-  for (std::int64_t r = 1; r < n; ++r) {
+  for (std::int32_t r = 1; r < n; ++r) {
     const Candidate<T> here = {sign * column[r * inner], r};
     if (precedes(here, best)) best = here;
   }
   y[i] = column[best.index * inner];
-  index[i] = static_cast<std::int32_t>(best.index);
+  index[i] = best.index;
 }
 
 /// One warp per row. Each of k rounds takes the first candidate after the one before; the row is read from memory once
@@ -76,13 +75,13 @@ __global__ void __launch_bounds__(block_threads)
   for (std::int64_t round = 0; round < k; ++round) {
     Candidate<T> best = {T{0}, -1};
     each_of_row(x + row * n, n, [&](std::int64_t c, T value) {
-      const Candidate<T> here = {value, c};
+      const Candidate<T> here = {value, static_cast<std::int32_t>(c)};
       if ((round == 0 || precedes(before, here)) && precedes(here, best)) best = here;
     });
     before = warp_first(best);
     if (lane_index() == 0) {
       y[row * k + round] = before.value;
-      index[row * k + round] = static_cast<std::int32_t>(before.index);
+      index[row * k + round] = before.index;
     }
   }
 }
