@@ -54,14 +54,6 @@ struct Comparison {
   bool agrees() const { return std::abs(analytic - numeric) <= allowed; }
 };
 
-void put(Tensor& x, const Values& values) {
-  if (x.device() == Device::cpu) {
-    std::copy(values.begin(), values.end(), x.mutable_data<double>());
-  } else {
-    x.copy_from(from_vector(values, x.shape(), x.options()));
-  }
-}
-
 /// Puts the values and gradients of the leaves back.
 class Restore {
  public:
@@ -70,7 +62,7 @@ class Restore {
   }
   ~Restore() {
     for (std::size_t i = 0; i < leaves_.size(); ++i) {
-      put(leaves_[i], values_[i]);
+      leaves_[i].copy_from(from_vector(values_[i], leaves_[i].shape(), leaves_[i].options()));
       leaves_[i].set_grad(gradients_[i]);
     }
   }
@@ -181,7 +173,7 @@ class Checker {
     for (std::size_t i = 0; i < leaves_.size(); ++i) {
       Values x = origin_[i];
       for (std::size_t j = 0; j < x.size() && !direction.empty(); ++j) x[j] += distance * direction[i][j];
-      put(leaves_[i], x);
+      leaves_[i].copy_from(from_vector(x, leaves_[i].shape(), leaves_[i].options()));
     }
   }
 

@@ -58,6 +58,10 @@ void reset_peak();
 /// How much memory the device has; cudaMalloc past it returns cudaErrorMemoryAllocation. Default 16 GiB.
 void set_memory_capacity(std::size_t bytes);
 
+/// How often each kernel was launched since reset_launch_counts(): the same as in launch.hpp.
+std::map<std::string, std::int64_t> launch_counts();
+void reset_launch_counts();
+
 /// Whether this build watches for races (kernels compiled with -fsanitize=thread).
 bool race_build();
 

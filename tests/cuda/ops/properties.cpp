@@ -14,7 +14,6 @@
 
 #include "cuda/backend.hpp"
 #include "cuda/emulated/control.hpp"
-#include "cuda/emulated/device.hpp"
 #include "tests/autograd/properties/property.hpp"
 
 namespace folio::testing {
