@@ -115,8 +115,8 @@ const char* name_of(Finder finder) {
 }
 
 unsigned long long* complaint_on_host() {
-  static auto* const word = reinterpret_cast<unsigned long long*>((new Pinned(sizeof(unsigned long long)))->data);
-  return word;
+  static auto* const memory = new Pinned(sizeof(unsigned long long));
+  return reinterpret_cast<unsigned long long*>(memory->data);
 }
 
 void throw_complaint() {
