@@ -1,5 +1,6 @@
 #include "autograd/backend.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <string>
@@ -46,6 +47,11 @@ const Kernels& kernels_of(Device device) { return backend(device).kernels; }
 
 void set_num_threads(int threads) {
   require(threads >= 1, [] { return std::string("set_num_threads: needs at least one thread"); });
+  const int most = std::max(64, 4 * omp_get_num_procs());
+  require(threads <= most, [&] {
+    return "set_num_threads: " + std::to_string(threads) + " threads are too many for " + std::to_string(omp_get_num_procs()) +
+           " processors: choose at most " + std::to_string(most);
+  });
   omp_set_num_threads(threads);
 }
 int num_threads() { return omp_get_max_threads(); }

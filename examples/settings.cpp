@@ -7,20 +7,22 @@
 namespace folio::examples {
 
 void TrainSettings::validate() const {
-  const auto at_least = [](const char* key, double value, double least) {
-    require(std::isfinite(value) && value >= least, [&] {
-      return std::string(key) + " must be at least " + std::to_string(static_cast<std::int64_t>(least));
-    });
+  const auto within = [](const char* key, std::int64_t value, std::int64_t least, std::int64_t most) {
+    require(value >= least, [&] { return std::string(key) + " must be at least " + std::to_string(least); });
+    require(value <= most, [&] { return std::string(key) + " must be at most " + std::to_string(most); });
   };
-  at_least("steps", static_cast<double>(steps), 1);
-  at_least("batch", static_cast<double>(batch), 1);
-  at_least("accumulate", static_cast<double>(accumulate), 1);
-  at_least("log_every", static_cast<double>(log_every), 1);
-  at_least("validate_every", static_cast<double>(validate_every), -1);
-  at_least("sample_every", static_cast<double>(sample_every), -1);
-  at_least("sample_tokens", static_cast<double>(sample_tokens), 0);
-  at_least("warmup", static_cast<double>(warmup), 0);
-  at_least("weight_decay", weight_decay, 0);
+  constexpr std::int64_t many = 1 << 30;
+  within("steps", steps, 1, many);
+  within("batch", batch, 1, many);
+  within("accumulate", accumulate, 1, many);
+  within("log_every", log_every, 1, many);
+  within("validate_every", validate_every, -1, many);
+  within("sample_every", sample_every, -1, many);
+  within("sample_tokens", sample_tokens, 0, many);
+  within("warmup", warmup, 0, many);
+  require(static_cast<double>(steps) * static_cast<double>(accumulate) * static_cast<double>(batch) < 0x1p62,
+          [] { return std::string("steps × accumulate × batch are more windows than can be counted"); });
+  require(std::isfinite(weight_decay) && weight_decay >= 0, [] { return std::string("weight_decay must be at least 0"); });
   require(std::isfinite(lr) && lr > 0, [] { return std::string("lr must be a positive number"); });
   require(clip > 0, [] { return std::string("clip must be positive"); });
   require(lr_floor >= 0 && lr_floor <= 1, [] { return std::string("lr_floor is a share of lr, from 0 to 1"); });

@@ -26,7 +26,8 @@ constexpr std::uint64_t sample_stream = 0x73616d706c6573;  // apart from the str
 
 struct Arguments {
   std::string preset = "shakespeare-cpu", device = "cpu";
-  std::optional<std::int64_t> steps, batch, accumulate, threads;
+  std::optional<std::int64_t> steps, batch, accumulate;
+  std::optional<int> threads;
   std::optional<double> lr;
   std::optional<std::uint64_t> seed;
   std::optional<std::string> data, out, gemm;
@@ -94,7 +95,7 @@ int train(const Arguments& arguments) {
   }
   if (arguments.gemm) set_gemm_provider(*arguments.gemm);
   const Device device = chosen_device(arguments.device);
-  if (arguments.threads) set_num_threads(static_cast<int>(*arguments.threads));
+  if (arguments.threads) set_num_threads(*arguments.threads);
 
   const data::Text text = data::find_text(arguments.data, [](std::string_view line) { std::cout << line << "\n"; });
   const std::string command = "train --preset " + preset.name;

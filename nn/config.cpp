@@ -137,15 +137,53 @@ void check(bool condition, Parts&&... parts) {
   });
 }
 
-void check_positive(std::int64_t value, const char* key) {
+// So large that no model needs more, and so small that products of a few of them do not overflow.
+constexpr std::int64_t most_wide = 1 << 24, most_layers = 10'000, most_heads_or_experts = 1 << 16;
+
+void check_at_most(std::int64_t value, const char* key, std::int64_t most) {
+  check(value <= most, key, " is ", value, ", it must be at most ", most);
+}
+
+void check_positive(std::int64_t value, const char* key, std::int64_t most = most_wide) {
   check(value > 0, key, " is ", value, ", it must be at least 1");
+  check_at_most(value, key, most);
+}
+
+template <class Number>
+struct Counted {
+  Number total, active;
+};
+
+/// In double what might not fit into an integer.
+template <class Number>
+Counted<Number> count(const DeepSeekConfig& c) {
+  const auto n = [](std::int64_t value) { return static_cast<Number>(value); };
+  const Number d = n(c.hidden_size), heads = n(c.num_attention_heads), q_width = heads * n(c.q_head_dim());
+  const Number q_rank = n(c.q_lora_rank), kv_rank = n(c.kv_lora_rank), rope = n(c.rope_head_dim), v_width = heads * n(c.v_head_dim);
+  const bool shared_key = c.rotary_key == RotaryKey::shared;
+  const Number q = c.q_lora_rank > 0 ? d * q_rank + q_rank + q_rank * q_width : d * q_width;
+  const Number kv_a = d * (kv_rank + (shared_key ? rope : 0)) + kv_rank;
+  const Number kv_b = kv_rank * (heads * n(c.nope_head_dim) + v_width);
+  const Number w_ur = shared_key ? 0 : kv_rank * heads * rope;
+  const Number attention = q + kv_a + kv_b + w_ur + v_width * d;
+  const Number norms = 2 * d;
+
+  const std::int64_t dense = std::min(c.first_k_dense, c.num_hidden_layers), sparse = c.num_hidden_layers - dense;
+  const Number expert = 3 * d * n(c.expert_intermediate_size);
+  const Number outside = n(c.vocab_size) * d * (c.tie_embeddings ? 1 : 2) + d;  // embedding, head, final norm
+  const auto with_experts = [&](std::int64_t routed) {
+    return outside + n(c.num_hidden_layers) * (attention + norms) + n(dense) * 3 * d * n(c.dense_intermediate_size) +
+           n(sparse) * (n(c.num_routed_experts) * d + n(c.num_shared_experts + routed) * expert);
+  };
+  return {with_experts(c.num_routed_experts), with_experts(c.num_active_experts)};
 }
 
 void validate_experts(const DeepSeekConfig& c) {
-  check_positive(c.num_routed_experts, "num_routed_experts");
+  check_positive(c.num_routed_experts, "num_routed_experts", most_heads_or_experts);
   check_positive(c.num_active_experts, "num_active_experts");
   check_positive(c.expert_intermediate_size, "expert_intermediate_size");
   check(c.num_shared_experts >= 0, "num_shared_experts is ", c.num_shared_experts, ", it must not be negative");
+  check_at_most(c.num_shared_experts, "num_shared_experts", most_heads_or_experts);
   check(c.num_active_experts <= c.num_routed_experts, "num_active_experts is ", c.num_active_experts,
         " but there are only ", c.num_routed_experts, " routed experts");
   check_positive(c.n_group, "n_group");
@@ -170,9 +208,10 @@ void DeepSeekConfig::validate() const {
   check_positive(vocab_size, "vocab_size");
   check_positive(context, "context");
   check_positive(hidden_size, "hidden_size");
-  check_positive(num_hidden_layers, "num_hidden_layers");
-  check_positive(num_attention_heads, "num_attention_heads");
+  check_positive(num_hidden_layers, "num_hidden_layers", most_layers);
+  check_positive(num_attention_heads, "num_attention_heads", most_heads_or_experts);
   check(q_lora_rank >= 0, "q_lora_rank is ", q_lora_rank, ", it must not be negative (0 means one q projection)");
+  check_at_most(q_lora_rank, "q_lora_rank", most_wide);
   check_positive(kv_lora_rank, "kv_lora_rank");
   check_positive(nope_head_dim, "nope_head_dim");
   check_positive(rope_head_dim, "rope_head_dim");
@@ -185,6 +224,7 @@ void DeepSeekConfig::validate() const {
   check(dropout >= 0 && dropout < 1, "dropout is ", dropout, ", it must be in [0, 1)");
   check(std::isfinite(init_std) && init_std >= 0, "init_std is ", init_std, ", it must not be negative");
   check(std::isfinite(rms_norm_eps) && rms_norm_eps > 0, "rms_norm_eps is ", rms_norm_eps, ", it must be positive");
+  check(count<double>(*this).total < 0x1p62, "sizes that make 2^62 parameters or more");
 }
 
 void DeepSeekConfig::set(const std::string& key, const std::string& value) {
@@ -204,23 +244,8 @@ std::map<std::string, std::string> DeepSeekConfig::key_values() const {
 }
 
 ParameterCount count_parameters(const DeepSeekConfig& c) {
-  const std::int64_t d = c.hidden_size, heads = c.num_attention_heads, q_width = heads * c.q_head_dim();
-  const bool shared_key = c.rotary_key == RotaryKey::shared;
-  const std::int64_t q = c.q_lora_rank > 0 ? d * c.q_lora_rank + c.q_lora_rank + c.q_lora_rank * q_width : d * q_width;
-  const std::int64_t kv_a = d * (c.kv_lora_rank + (shared_key ? c.rope_head_dim : 0)) + c.kv_lora_rank;
-  const std::int64_t kv_b = c.kv_lora_rank * heads * (c.nope_head_dim + c.v_head_dim);
-  const std::int64_t w_ur = shared_key ? 0 : c.kv_lora_rank * heads * c.rope_head_dim;
-  const std::int64_t attention = q + kv_a + kv_b + w_ur + heads * c.v_head_dim * d;
-  const std::int64_t norms = 2 * d;
-
-  const std::int64_t dense = std::min(c.first_k_dense, c.num_hidden_layers), sparse = c.num_hidden_layers - dense;
-  const std::int64_t expert = 3 * d * c.expert_intermediate_size;
-  const std::int64_t outside = c.vocab_size * d * (c.tie_embeddings ? 1 : 2) + d;  // embedding, head, final norm
-  const auto with_experts = [&](std::int64_t routed) {
-    return outside + c.num_hidden_layers * (attention + norms) + dense * 3 * d * c.dense_intermediate_size +
-           sparse * (c.num_routed_experts * d + (c.num_shared_experts + routed) * expert);
-  };
-  return {with_experts(c.num_routed_experts), with_experts(c.num_active_experts)};
+  const auto [total, active] = count<std::int64_t>(c);
+  return {total, active};
 }
 
 }  // namespace folio

@@ -66,6 +66,12 @@ Tensors in_float32(const Tensors& xs) {
 
 }  // namespace
 
+TEST(Threads, RefusesNumbersThatTheSystemCannotGive) {
+  const int before = num_threads();
+  for (int threads : {-1, 0, 100'000, 2'147'483'647}) EXPECT_THROW(set_num_threads(threads), Error) << threads;
+  EXPECT_EQ(num_threads(), before);
+}
+
 TEST(Threads, EveryOpGivesTheSameBitsForAnyNumber) {
   for (const OpCase& c : all_cases()) {
     for (std::uint64_t seed = 0; seed < 4; ++seed) {

@@ -48,6 +48,17 @@ prints "the counts of shakespeare-char" '^parameters: total 18,260,736, active 7
 prints "the counts of the reference" '^parameters: total 276,882,240, active 157,442,880$' "$bin/train" --preset deepseek-shakespeare --count
 prints "the counts of its V3 form" '^parameters: total 276,329,280, active 156,889,920$' "$bin/train" --preset deepseek-shakespeare-v3 --count
 
+for size in 9223372036854775807 4611686018427387904; do
+  for key in hidden_size num_shared_experts expert_intermediate_size num_hidden_layers; do
+    refuses "$key beyond counting" "$key is $size, it must be at most" "$bin/train" --preset tiny --set $key=$size --count
+  done
+  for key in steps batch accumulate; do
+    refuses "$key beyond counting" "$key must be at most" "$bin/train" --preset tiny --$key $size
+  done
+done
+refuses "windows beyond counting" 'more windows' "$bin/train" --preset tiny --steps 1000000000 --accumulate 1000000000 --batch 99
+refuses "threads beyond any processor" 'threads' "$bin/train" --preset tiny --threads 100000
+
 refuses "a missing text" 'nowhere\.txt' "$bin/train" --preset tiny --data nowhere.txt
 refuses "an empty text" 'empty\.txt' "$bin/train" --preset tiny --data empty.txt
 refuses "a text that is not UTF-8" 'UTF-8' "$bin/train" --preset tiny --data broken.txt

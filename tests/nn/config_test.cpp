@@ -87,6 +87,29 @@ TEST(Config, RefusesWhatCannotBeBuiltInOneLineThatNamesTheKey) {
   EXPECT_EQ(refusal(narrow), "configuration: topk_group 1 groups of 1 experts hold fewer than num_active_experts 2");
 }
 
+TEST(Config, RefusesSizesWhoseProductsWouldOverflow) {
+  for (const char* key : {"vocab_size", "context", "hidden_size", "num_hidden_layers", "num_attention_heads", "q_lora_rank",
+                          "kv_lora_rank", "nope_head_dim", "rope_head_dim", "v_head_dim", "num_shared_experts",
+                          "num_routed_experts", "expert_intermediate_size"}) {
+    for (const char* value : {"9223372036854775806", "4611686018427387904", "1000000000"}) {
+      const std::string expected = std::string("configuration: ") + key + " is " + value + ", it must be at most ";
+      EXPECT_TRUE(refusal(key, value).starts_with(expected)) << refusal(key, value);
+    }
+  }
+  DeepSeekConfig vast;  // each size alone is allowed
+  vast.hidden_size = vast.expert_intermediate_size = 1 << 24;
+  vast.num_routed_experts = 1 << 16;
+  EXPECT_EQ(refusal(vast), "configuration: sizes that make 2^62 parameters or more");
+  DeepSeekConfig v3;  // the largest published
+  v3.hidden_size = 7168;
+  v3.num_hidden_layers = 61;
+  v3.num_attention_heads = 128;
+  v3.num_routed_experts = 256;
+  v3.expert_intermediate_size = 2048;
+  v3.vocab_size = 129280;
+  EXPECT_EQ(refusal(v3), "accepted");
+}
+
 TEST(Config, KeysAreReadAndWrittenAsText) {
   DeepSeekConfig c;
   c.set("rotary_key", "per_head");
