@@ -65,7 +65,7 @@ void RunLog::step(const StepMetrics& m, const std::optional<Validation>& validat
   std::cout << fmt::format("Step {}: Loss {:.4f} | Acc {:.4f} | TPS {:.2f}\n", m.step, m.loss, m.accuracy, m.tokens_per_s)
             << fmt::format("  Top Experts: [{}] (Counts: [{}])\n", fmt::join(order, ", "), fmt::join(counts, ", "))
             << fmt::format("  LR {:.2e} | Grad {:.3f} | MaxVio {:.2f} | Val {}", m.lr, m.grad_norm, m.max_vio, val) << std::endl;
-  if (!validation) return;
+  if (!validation || !last_ || !best_) return;
   std::cout << fmt::format("Validation after step {}: {:.4f} nats per token (one full sweep of {} windows), MaxVio {:.2f}",
                            m.step, validation->loss, validation->windows, validation->max_vio)
             << std::endl;
