@@ -4,6 +4,18 @@
 #include "autograd/tape.hpp"
 
 namespace folio {
+namespace {
+
+std::string escaped(std::string_view text) {
+  std::string out;
+  for (char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+}  // namespace
 
 std::string to_dot(const Tape& tape) {
   std::ostringstream out;
@@ -12,7 +24,7 @@ std::string to_dot(const Tape& tape) {
   for (std::size_t e = 0; e < tape.entries().size(); ++e) {
     const Entry& entry = tape.entries()[e];
     const std::string name = "op" + std::to_string(e);
-    out << "  " << name << " [label=\"" << entry.op.text;
+    out << "  " << name << " [label=\"" << escaped(entry.op.text);
     for (const auto& slot : entry.outputs) {
       if (slot) out << "\\n" << name_of(slot->options.dtype) << ' ' << to_string(slot->shape);
     }

@@ -61,6 +61,9 @@ Tensor mean(const Tensor& x, const Dims& dims = {}, bool keep = false);
 /// Largest or smallest along one dimension, with the index where it is; ties go to the lowest index.
 std::pair<Tensor, Tensor> max(const Tensor& x, int dim, bool keep = false);
 std::pair<Tensor, Tensor> min(const Tensor& x, int dim, bool keep = false);
+/// Largest or smallest over `dims`, values alone. The gradient goes to the first of equals, in the order of `x`'s elements.
+Tensor amax(const Tensor& x, const Dims& dims = {}, bool keep = false);
+Tensor amin(const Tensor& x, const Dims& dims = {}, bool keep = false);
 /// The k largest along the last dimension: values (with gradient) and int32 indices, largest first, ties toward the
 /// lowest index. (…, n) → two of (…, k).
 std::pair<Tensor, Tensor> top_k(const Tensor& x, std::int64_t k);

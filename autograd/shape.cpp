@@ -14,14 +14,17 @@ std::string to_string(const Dims& dims) {
 
 std::int64_t numel(const Shape& shape) {
   std::int64_t n = 1;
-  for (std::int64_t extent : shape) n *= extent;
+  for (std::int64_t extent : shape) {
+    require(!__builtin_mul_overflow(n, extent, &n), [&] { return "shape " + to_string(shape) + " has too many elements"; });
+  }
   return n;
 }
 
 Strides contiguous_strides(const Shape& shape) {
   Strides strides = Dims::filled(shape.size(), 1);
   for (int i = shape.size() - 2; i >= 0; --i) {
-    strides[i] = strides[i + 1] * std::max<std::int64_t>(shape[i + 1], 1);
+    require(!__builtin_mul_overflow(strides[i + 1], std::max<std::int64_t>(shape[i + 1], 1), &strides[i]),
+            [&] { return "shape " + to_string(shape) + " has too many elements"; });
   }
   return strides;
 }

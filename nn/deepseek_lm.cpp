@@ -54,6 +54,7 @@ Tensor DecoderLayer::operator()(const Tensor& x, Auxiliary* auxiliary) {
 }
 
 Tensor DecoderLayer::decode(const Tensor& x, LatentCache::Layer& cache) {
+  require(!training(), [] { return std::string("DecoderLayer: decode is for evaluation; call eval() first"); });
   const Tensor h = x + self_attn.decode(input_layernorm(x), cache);  // (B, n, hidden)
   return h + mlp(post_attention_layernorm(h), nullptr);
 }

@@ -54,7 +54,7 @@ class DeepSeekLM : public Module {
   LanguageModelLoss losses(const Tensor& ids, const Tensor& targets);
 
   /// Logits of the next tokens, ids (B, n), behind those in the cache, which it extends: (B, n, vocab), or (B, 1,
-  /// vocab) of the last alone. Nothing is recorded.
+  /// vocab) of the last alone. Nothing is recorded. In evaluation mode only: training would drop out and count loads.
   Tensor decode(const Tensor& ids, LatentCache& cache, bool last_only = false);
 
   /// Per layer with experts: see DeepSeekMoE. `update_router_bias` belongs after each optimizer step.

@@ -70,6 +70,32 @@ std::pair<Tensor, Tensor> extreme(const Tensor& x, int dim, bool keep, Extreme w
   return {y, index};
 }
 
+/// One extreme along a single dimension: those that are reduced, moved to the end and joined.
+Tensor extreme_over(const Tensor& x, const Dims& dims, bool keep, Extreme which, OpName op) {
+  std::array<bool, Dims::max_rank> reduced{};
+  for (std::int64_t d : dims) {
+    const auto i = static_cast<std::size_t>(normalize_dim(static_cast<int>(d), x.rank(), op.text));
+    require(!reduced[i], [&] {
+      return std::string(op.text) + ": dimension " + std::to_string(d) + " is named twice in " + to_string(dims);
+    });
+    reduced[i] = true;
+  }
+  if (dims.empty()) reduced.fill(true);
+  Dims order, last;
+  Shape joined, kept;
+  std::int64_t n = 1;
+  for (int d = 0; d < x.rank(); ++d) {
+    const bool gone = reduced[static_cast<std::size_t>(d)];
+    (gone ? last : order).push_back(d);
+    if (gone) n *= x.dim(d);
+    if (!gone) joined.push_back(x.dim(d));
+    if (!gone || keep) kept.push_back(gone ? 1 : x.dim(d));
+  }
+  for (std::int64_t d : last) order.push_back(d);
+  joined.push_back(n);
+  return reshape(extreme(reshape(permute(x, order), joined), -1, false, which, op).first, kept);
+}
+
 }  // namespace
 
 std::pair<Tensor, Tensor> max(const Tensor& x, int dim, bool keep) {
@@ -78,5 +104,7 @@ std::pair<Tensor, Tensor> max(const Tensor& x, int dim, bool keep) {
 std::pair<Tensor, Tensor> min(const Tensor& x, int dim, bool keep) {
   return extreme(x, dim, keep, Extreme::min, op::min);
 }
+Tensor amax(const Tensor& x, const Dims& dims, bool keep) { return extreme_over(x, dims, keep, Extreme::max, op::max); }
+Tensor amin(const Tensor& x, const Dims& dims, bool keep) { return extreme_over(x, dims, keep, Extreme::min, op::min); }
 
 }  // namespace folio
