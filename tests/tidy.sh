@@ -8,7 +8,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 build=${1:-build/release} base=${BASE:-HEAD~10}
 [[ -f $build/compile_commands.json ]] || { echo "tidy.sh: no $build/compile_commands.json: configure first" >&2; exit 2; }
 
-shellcheck -x -P . .ci/run tests/*.sh examples/*.sh
+mapfile -t scripts < <(git ls-files -- '*.sh')
+shellcheck -x -P . .ci/run "${scripts[@]}"
 
 if git rev-parse -q --verify "$base^{commit}" >/dev/null; then
   mapfile -t changed < <(git diff --name-only --diff-filter=d "$base" -- '*.cpp' '*.hpp')

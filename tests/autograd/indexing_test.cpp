@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "autograd/autograd.hpp"
+#include "tests/error_of.hpp"
 
 namespace folio::testing {
 namespace {
@@ -13,14 +14,6 @@ namespace {
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
-std::string error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 Tensor indices(std::initializer_list<std::int32_t> values) {

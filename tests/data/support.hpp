@@ -9,20 +9,9 @@
 #include <string>
 #include <string_view>
 
-#include "autograd/error.hpp"
+#include "tests/error_of.hpp"
 
 namespace folio::data {
-
-/// What the Error that `run` throws says; empty where it throws none.
-template <class Run>
-std::string error_of(Run&& run) {
-  try {
-    run();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return {};
-}
 
 inline bool contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;

@@ -3,17 +3,8 @@
 # input ends in one clear line, exit code 2, and nothing left behind.
 set -u
 bin=$1
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-export FOLIO_OFFLINE=1 XDG_CACHE_HOME=$work/cache OMP_NUM_THREADS=1
-unset FOLIO_DATA
-failures=0
-
-fail() {
-  echo "FAILED: $1"
-  failures=$((failures + 1))
-}
+# shellcheck source=tests/examples/workspace.sh
+. "$(dirname "${BASH_SOURCE[0]}")/workspace.sh"
 
 # refuses NAME PATTERN COMMAND…: exit code 2, one line on stderr that matches, no new file.
 refuses() {

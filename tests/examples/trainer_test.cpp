@@ -12,30 +12,14 @@
 #include <sstream>
 
 #include "autograd/autograd.hpp"
+#include "tests/nn/small_config.hpp"
 
 namespace folio::examples {
 namespace {
 
 constexpr std::int64_t vocabulary = 7;
 
-DeepSeekConfig small_model() {
-  DeepSeekConfig c;
-  c.vocab_size = vocabulary;
-  c.context = 8;
-  c.hidden_size = 16;
-  c.num_hidden_layers = 2;
-  c.num_attention_heads = 2;
-  c.q_lora_rank = 8;
-  c.kv_lora_rank = 8;
-  c.nope_head_dim = 4;
-  c.rope_head_dim = 4;
-  c.v_head_dim = 8;
-  c.num_routed_experts = 4;
-  c.expert_intermediate_size = 16;
-  c.sequence_loss_alpha = 0;
-  c.init_std = 0.2;
-  return c;
-}
+DeepSeekConfig small_model() { return folio::testing::small_config(vocabulary); }
 
 std::vector<std::int32_t> drawn_tokens(std::int64_t n, std::uint64_t seed) {
   const RandomStream stream{seed, 0};
@@ -47,15 +31,15 @@ std::vector<std::int32_t> drawn_tokens(std::int64_t n, std::uint64_t seed) {
 /// A small model, its run and what the run printed and wrote.
 struct TrainedModel {
   explicit TrainedModel(const TrainSettings& settings, const data::Corpus& corpus, DType dtype = DType::float32)
-      : folder(std::filesystem::path(testing::TempDir()) /
-               testing::UnitTest::GetInstance()->current_test_info()->name()),
+      : folder(std::filesystem::path(::testing::TempDir()) /
+               ::testing::UnitTest::GetInstance()->current_test_info()->name()),
         model(small_model(), generator, {dtype}) {
     std::filesystem::create_directories(folder);
     RunLog log(folder, settings.steps);
     Trainer trainer(model, corpus, settings, log);
-    testing::internal::CaptureStdout();
+    ::testing::internal::CaptureStdout();
     trainer.run([](std::int64_t) {});
-    printed = testing::internal::GetCapturedStdout();
+    printed = ::testing::internal::GetCapturedStdout();
     std::ifstream in(folder / "metrics.jsonl");
     for (std::string line; std::getline(in, line);) rows.push_back(nlohmann::json::parse(line));
     std::filesystem::remove_all(folder);

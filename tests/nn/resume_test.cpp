@@ -7,24 +7,13 @@
 #include "optim/adamw.hpp"
 #include "optim/clip.hpp"
 #include "tests/data/support.hpp"
+#include "tests/nn/small_config.hpp"
 
 namespace folio::testing {
 namespace {
 
 DeepSeekConfig small() {
-  DeepSeekConfig c;
-  c.vocab_size = 11;
-  c.context = 8;
-  c.hidden_size = 16;
-  c.num_hidden_layers = 2;
-  c.num_attention_heads = 2;
-  c.q_lora_rank = 8;
-  c.kv_lora_rank = 8;
-  c.nope_head_dim = 4;
-  c.rope_head_dim = 4;
-  c.v_head_dim = 4;
-  c.num_routed_experts = 4;
-  c.expert_intermediate_size = 8;
+  DeepSeekConfig c = small_config(11);
   c.dropout = 0.1;
   return c;
 }

@@ -6,6 +6,7 @@
 #include "autograd/autograd.hpp"
 #include "autograd/parameter.hpp"
 #include "autograd/threads.hpp"
+#include "tests/error_of.hpp"
 
 namespace folio::optim {
 
@@ -33,17 +34,6 @@ inline std::vector<std::vector<double>> values_of(const Parameters& parameters) 
   std::vector<std::vector<double>> all;
   for (const Parameter& p : parameters) all.push_back(p.value.to_vector());
   return all;
-}
-
-/// What the Error that `run` throws says; empty where it throws none.
-template <class Run>
-std::string error_of(Run&& run) {
-  try {
-    run();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return {};
 }
 
 /// Another number of threads for a while.

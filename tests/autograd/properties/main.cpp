@@ -11,7 +11,7 @@
 #include <optional>
 #include <sstream>
 
-#include "tests/autograd/properties/property.hpp"
+#include "tests/autograd/properties/register.hpp"
 
 namespace folio::testing {
 namespace {
@@ -144,15 +144,7 @@ class PropertyOfOp : public ::testing::Test {
   const OpCase& case_;
 };
 
-void register_all() {
-  for (const Property& p : all_properties()) {
-    for (const OpCase& c : all_cases()) {
-      if (p.applies != nullptr && !p.applies(c)) continue;
-      ::testing::RegisterTest(p.name, c.op, nullptr, nullptr, __FILE__, __LINE__,
-                              [&p, &c]() -> ::testing::Test* { return new PropertyOfOp(p, c); });
-    }
-  }
-}
+void register_all() { register_properties<PropertyOfOp>(); }
 
 }  // namespace
 }  // namespace folio::testing

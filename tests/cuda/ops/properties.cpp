@@ -14,7 +14,7 @@
 
 #include "cuda/backend.hpp"
 #include "cuda/emulated/control.hpp"
-#include "tests/autograd/properties/property.hpp"
+#include "tests/autograd/properties/register.hpp"
 
 namespace folio::testing {
 namespace {
@@ -161,15 +161,7 @@ class PropertyOnDevice : public ::testing::Test {
   std::set<std::string> names_;
 };
 
-void register_all() {
-  for (const Property& p : all_properties()) {
-    for (const OpCase& c : all_cases()) {
-      if (p.applies != nullptr && !p.applies(c)) continue;
-      ::testing::RegisterTest(p.name, c.op, nullptr, nullptr, __FILE__, __LINE__,
-                              [&p, &c]() -> ::testing::Test* { return new PropertyOnDevice(p, c); });
-    }
-  }
-}
+void register_all() { register_properties<PropertyOnDevice>(); }
 
 }  // namespace
 }  // namespace folio::testing

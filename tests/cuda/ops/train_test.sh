@@ -3,16 +3,8 @@
 # is not there ends in one line that names the one that is, with exit code 2.
 set -u
 bin=$1
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-export FOLIO_OFFLINE=1 XDG_CACHE_HOME=$work/cache OMP_NUM_THREADS=1
-unset FOLIO_DATA
-status=0
-fail() {
-  echo "FAILED: $1"
-  status=1
-}
+# shellcheck source=tests/examples/workspace.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../examples/workspace.sh"
 
 small=(--preset tiny --steps 10 --set sample_tokens=0 --set log_every=1 "${@:2}")
 for device in cpu cuda-emulated; do
@@ -40,4 +32,4 @@ if ! command -v nvidia-smi >/dev/null; then
   grep -q 'device cuda-emulated runs the same' err || fail "no GPU: $(cat err)"
   [ -e none ] && fail "no GPU: a folder was left"
 fi
-exit $status
+exit $((failures > 0))

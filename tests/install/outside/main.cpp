@@ -7,7 +7,7 @@
 
 int main() {
   const std::string text(folio::data::sample_text());
-  const auto tokenizer = folio::data::CharTokenizer::from_text(text);
+  const folio::data::CharTokenizer tokenizer(text);
   folio::DeepSeekConfig config;
   config.vocab_size = tokenizer.vocab_size();
   config.num_hidden_layers = 1;
