@@ -23,8 +23,8 @@ struct Training {
   explicit Training(std::uint64_t seed) : generator(seed), model(small(), generator), adam(model.parameters(), {.lr = 1e-2}) {}
 
   void train(std::int64_t first, std::int64_t last) {
-    std::vector<std::int32_t> tokens;
-    for (int i = 0; i < 200; ++i) tokens.push_back(i * i % 11);
+    std::vector<std::int32_t> tokens(200);
+    for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<std::int32_t>(i * i % 11);
     const data::RandomBatches batches(tokens, 3, 8, 5);
     for (std::int64_t n = first; n < last; ++n) {
       const data::Batch b = batches[n];

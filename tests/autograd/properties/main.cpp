@@ -5,6 +5,7 @@
 // gtest first, or rapidcheck's part for it does not compile
 #include <rapidcheck/gtest.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <iostream>
 #include <map>
@@ -50,7 +51,7 @@ struct Counts {
 
 std::ostream& operator<<(std::ostream& out, const Counts& c) {
   const auto share = [&](const char* name, int n) {
-    if (n > 0) out << ", " << name << ' ' << static_cast<int>(c.percent(n) + 0.5) << " %";
+    if (n > 0) out << ", " << name << ' ' << std::lround(c.percent(n)) << " %";
   };
   out << c.draws << " draws, " << c.checked << " comparisons, " << c.discarded << " discarded";
   share("non-contiguous", c.strided);

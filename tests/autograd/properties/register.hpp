@@ -11,7 +11,6 @@ void register_properties() {
   for (const Property& p : all_properties()) {
     for (const OpCase& c : all_cases()) {
       if (p.applies != nullptr && !p.applies(c)) continue;
-      // gtest keeps the factory for the life of the program. NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDeleteLeaks)
       ::testing::RegisterTest(p.name, c.op, nullptr, nullptr, __FILE__, __LINE__,
                               [&p, &c]() -> ::testing::Test* { return new Test(p, c); });
     }
