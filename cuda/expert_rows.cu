@@ -31,6 +31,7 @@ __global__ void __launch_bounds__(block_threads)
   const std::int64_t t = at / width, c = at % width;
   Pack<T, V> total;
   for (int j = 0; j < V; ++j) total[j] = 0;
+#pragma unroll 1  // unrolled, sm_80 runs out of registers
   for (std::int64_t i = t * k; i < (t + 1) * k; ++i) {
     const std::int64_t row = row_of[i];
     if (row < 0 || row >= tokens * k) {
