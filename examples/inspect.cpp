@@ -12,9 +12,12 @@ int main(int argc, char** argv) {
   std::string path;
   std::int64_t top = 10;
   app.add_option("text", path, "the text to inspect")->required();
-  app.add_option("--top", top, "how many of the most frequent characters to list")->check(CLI::NonNegativeNumber);
+  app.add_option("--top", top, "how many of the most frequent characters to list")
+      ->check(folio::examples::whole_number<std::int64_t>(0));
   return folio::examples::run_program(app, argc, argv, [&] {
-    std::cout << folio::data::describe(folio::data::statistics(folio::data::read_file(path)), top);
+    const std::string text = folio::data::read_file(path);
+    const auto counted = folio::examples::naming(path, [&] { return folio::data::statistics(text); });
+    std::cout << folio::data::describe(counted, top);
     return 0;
   });
 }

@@ -1,7 +1,9 @@
 #pragma once
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <exception>
 #include <iostream>
+#include <limits>
 #include <new>
 #include <string>
 
@@ -12,6 +14,43 @@ namespace folio::examples {
 /// What every program returns for input that is wrong.
 constexpr int wrong_input = 2;
 
+/// A check of an option: a number that T holds whole, of at least `least`. (CLI11's own conversion takes a number that does
+/// not fit for the nearest one that does, and −1 for the largest unsigned one.)
+template <class T>
+CLI::Validator whole_number(T least) {
+  const auto problem = [least](const std::string& text) -> std::string {
+    T value{};
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error == std::errc() && end == text.data() + text.size() && value >= least) return "";
+    return "takes a whole number from " + std::to_string(least) + " to " + std::to_string(std::numeric_limits<T>::max()) +
+           ", not '" + text + "'";
+  };
+  return {problem, "", "whole number"};
+}
+
+/// A check of an option: a finite number, in the range that `fits` tells and `range` describes.
+template <class Fits>
+CLI::Validator number(const std::string& range, Fits fits) {
+  const auto problem = [=](const std::string& text) -> std::string {
+    double value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    const bool read = error == std::errc() && end == text.data() + text.size();
+    const bool good = read && std::abs(value) <= std::numeric_limits<double>::max() && fits(value);
+    return good ? "" : "takes a number " + range + ", not '" + text + "'";
+  };
+  return {problem, "", "number"};
+}
+
+/// Runs `body`; an Error that it throws names `place` first.
+template <class Body>
+auto naming(const std::string& place, Body&& body) {
+  try {
+    return body();
+  } catch (const Error& error) {
+    throw Error(place + ": " + error.what());
+  }
+}
+
 /// Parses the command line and runs `body`. Whatever goes wrong becomes one line on stderr and exit code 2.
 template <class Body>
 int run_program(CLI::App& app, int argc, char** argv, Body&& body) {
@@ -21,7 +60,9 @@ int run_program(CLI::App& app, int argc, char** argv, Body&& body) {
   };
   try {
     app.parse(argc, argv);
-    return body();
+    const int code = body();
+    if (code == 0 && !std::cout.flush()) return complain("writing to standard output failed: is the disk full?");
+    return code;
   } catch (const CLI::CallForHelp& help) {
     return app.exit(help);
   } catch (const CLI::CallForVersion& version) {
@@ -31,7 +72,7 @@ int run_program(CLI::App& app, int argc, char** argv, Body&& body) {
   } catch (const Error& error) {
     return complain(error.what());
   } catch (const std::bad_alloc&) {
-    return complain("out of memory; a smaller --batch needs less");
+    return complain("out of memory; a smaller --batch or a smaller model needs less");
   } catch (const std::exception& error) {
     return complain(error.what());
   }

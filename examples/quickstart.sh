@@ -2,14 +2,24 @@
 # From a fresh clone to a DeepSeek model that writes Shakespeare: installs, builds, trains, prints a sample.
 #   bash examples/quickstart.sh [--no-install] [OPTIONS OF train…]     e.g. --steps 100, --data PATH, --out DIR
 set -euo pipefail
+caller=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . tests/install.sh
 
-install=1 out='' options=()
+install=1 out='' preset=shakespeare-cpu options=()
 while (($#)); do
   case $1 in
     --no-install) install=0 ;;
-    --out) out=${2:?quickstart.sh: --out needs a folder} && shift ;;
+    --out | --data | --preset)
+      value=${2:?quickstart.sh: $1 needs a value}
+      # What lies in a folder is meant from where the caller is.
+      [[ $1 == --preset ]] || value=$(cd "$caller" && realpath -m "$value")
+      case $1 in
+        --out) out=$value ;;
+        --data) options+=(--data "$value") ;;
+        --preset) preset=$value ;;
+      esac
+      shift ;;
     -h | --help) sed -n '2,3s/^# \{0,1\}//p' examples/quickstart.sh && exit ;;
     *) options+=("$1") ;;
   esac
@@ -25,13 +35,14 @@ if [[ -z $out ]]; then
 fi
 
 ((install)) && folio_install programs
-cmake -S . -B build/quickstart -G Ninja -DCMAKE_BUILD_TYPE=Release -DFOLIO_NATIVE=ON -DFOLIO_TESTS=OFF
+cmake -S . -B build/quickstart -G Ninja -DCMAKE_BUILD_TYPE=Release -DFOLIO_NATIVE=ON -DFOLIO_TESTS=OFF -DFOLIO_CUDA=OFF
 cmake --build build/quickstart --parallel "$(nproc)" --target train generate
 
 programs=build/quickstart/examples
-"$programs/train" --preset shakespeare-cpu --out "$out" "${options[@]}"
+"$programs/train" --preset "$preset" --out "$out" "${options[@]}"
 echo
-"$programs/generate" --from "$out" --prompt 'ROMEO:' --tokens 400
+prompt=(--prompt ROMEO:)
+"$programs/generate" --from "$out" "${prompt[@]}" --tokens 0 >/dev/null 2>&1 || prompt=()  # another text than Shakespeare's
+"$programs/generate" --from "$out" "${prompt[@]}" --tokens 400
 echo
 echo "The run is in $out: metrics.jsonl (its figures) and loss.svg (its curve)."
-echo "More of the same: $programs/generate --from $out --prompt 'JULIET:' --tokens 400"

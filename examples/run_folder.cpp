@@ -1,13 +1,20 @@
 #include "examples/run_folder.hpp"
 
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <ctime>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "data/file.hpp"
 #include "data/safetensors.hpp"
+#include "examples/program.hpp"
 
 namespace folio::examples {
 namespace {
+
+constexpr const char* run_files[] = {"metrics.jsonl", "config.json", "tokenizer.json", "model.safetensors"};
 
 void write_text(const std::filesystem::path& path, const std::string& text) {
   std::ofstream out(path);
@@ -18,13 +25,44 @@ void write_text(const std::filesystem::path& path, const std::string& text) {
 
 }  // namespace
 
-void make_run_folder(const std::filesystem::path& folder) {
-  require(!std::filesystem::exists(folder / "metrics.jsonl"), [&] {
-    return folder.string() + " already holds a run; choose another folder with --out, or remove it";
-  });
+RunFolder::RunFolder(std::filesystem::path folder) : path_(std::move(folder)) {
+  namespace fs = std::filesystem;
+  require(!path_.empty(), [] { return std::string("the run's folder has no name; give one with --out"); });
   std::error_code problem;
-  std::filesystem::create_directories(folder, problem);
-  require(!problem, [&] { return "cannot make folder " + folder.string() + ": " + problem.message(); });
+  for (const char* file : run_files) {
+    require(!fs::exists(path_ / file, problem), [&] {
+      return path_.string() + " already holds a run (" + file + "); choose another folder with --out, or remove it";
+    });
+  }
+  for (fs::path missing = path_; !missing.empty() && !fs::exists(missing, problem); missing = missing.parent_path()) {
+    ++made_folders_;
+  }
+  fs::create_directories(path_, problem);
+  if (!problem) return;
+  remove_folders();
+  throw Error("cannot make folder " + path_.string() + ": " + problem.message() + "; choose another with --out");
+}
+
+RunFolder::~RunFolder() {
+  if (kept_) return;
+  std::error_code ignored;
+  for (const char* file : run_files) std::filesystem::remove(path_ / file, ignored);
+  remove_folders();
+}
+
+void RunFolder::remove_folders() const {
+  std::error_code ignored;
+  std::filesystem::path folder = path_;
+  for (int i = 0; i < made_folders_; ++i, folder = folder.parent_path()) {
+    std::filesystem::remove(folder, ignored);  // only where it is empty
+  }
+}
+
+std::filesystem::path default_run_folder(const std::string& preset) {
+  const std::string stem = fmt::format("runs/{}-{:%Y%m%d-%H%M%S}", preset, fmt::localtime(std::time(nullptr)));
+  std::string name = stem;
+  for (int n = 2; std::filesystem::exists(name); ++n) name = fmt::format("{}-{}", stem, n);
+  return name;
 }
 
 void save_description(const std::filesystem::path& folder, const Preset& preset, const data::Tokenizer& tokenizer) {
@@ -32,6 +70,7 @@ void save_description(const std::filesystem::path& folder, const Preset& preset,
   json["preset"] = preset.name;
   for (const auto& [key, value] : preset.model.key_values()) json["model"][key] = value;
   TrainSettings::visit(preset.training, [&](const char* key, const auto& value) { json["training"][key] = value; });
+  json["tokenizer"]["vocab_size"] = tokenizer.vocab_size();
   write_text(folder / "config.json", json.dump(2));
   write_text(folder / "tokenizer.json", tokenizer.to_json());
 }
@@ -46,29 +85,47 @@ SavedModel load_model(const std::filesystem::path& folder) {
   require(std::filesystem::exists(folder / "model.safetensors"), [&] {
     return folder.string() + " holds no trained model (no model.safetensors); give the --out folder of a finished train run";
   });
-  const auto json = nlohmann::json::parse(data::read_file(folder / "config.json"), nullptr, false);
+  const std::string config_file = (folder / "config.json").string(), tokenizer_file = (folder / "tokenizer.json").string();
+  const auto json = nlohmann::json::parse(data::read_file(config_file), nullptr, false);
   require(json.is_object() && json.contains("model") && json["model"].is_object(),
-          [&] { return (folder / "config.json").string() + " is not a run's configuration"; });
+          [&] { return config_file + " is not a run's configuration"; });
   DeepSeekConfig config;
-  for (const auto& entry : json["model"].items()) {
-    require(entry.value().is_string(),
-            [&] { return (folder / "config.json").string() + ": '" + entry.key() + "' must be a string"; });
-    config.set(entry.key(), entry.value().get<std::string>());
+  for (const auto& [key, value] : config.key_values()) {
+    require(json["model"].contains(key), [&, key = key] { return config_file + ": the model's '" + key + "' is missing"; });
   }
-  config.validate();
+  for (const auto& entry : json["model"].items()) {
+    require(entry.value().is_string(), [&] { return config_file + ": '" + entry.key() + "' must be a string"; });
+    naming(config_file, [&] { config.set(entry.key(), entry.value().get<std::string>()); });
+  }
+  naming(config_file, [&] { config.validate(); });
   SavedModel saved;
-  saved.tokenizer = data::Tokenizer::from_json(data::read_file(folder / "tokenizer.json"));
+  const std::string description = data::read_file(tokenizer_file);
+  naming(tokenizer_file, [&] { saved.tokenizer = data::Tokenizer::from_json(description); });
+  const auto known = json.value(nlohmann::json::json_pointer("/tokenizer/vocab_size"), std::int64_t{-1});
+  require(saved.tokenizer->vocab_size() == known && known <= config.vocab_size, [&] {
+    return tokenizer_file + " has " + std::to_string(saved.tokenizer->vocab_size()) +
+           " tokens, and config.json says " + std::to_string(known) + " for a model of " +
+           std::to_string(config.vocab_size) + ": they are not of one run";
+  });
   Generator unused(0);
   saved.model = std::make_unique<DeepSeekLM>(config, unused);
-  saved.model->load_state(data::load_safetensors(folder / "model.safetensors").tensors);
+  const data::TensorFile weights = data::load_safetensors(folder / "model.safetensors");
+  naming((folder / "model.safetensors").string(), [&] { saved.model->load_state(weights.tensors); });
   saved.model->eval();
   return saved;
 }
 
-std::string shown(const data::Tokenizer& tokenizer, std::span<const std::int32_t> ids) {
-  std::string text;
-  for (const std::int32_t& id : ids) text += id < tokenizer.vocab_size() ? tokenizer.decode({&id, 1}) : "\uFFFD";
-  return text;
+bool can_encode(const data::Tokenizer& tokenizer, const std::string& text) {
+  try {
+    tokenizer.encode(text);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+std::vector<std::int32_t> opening(const data::Tokenizer& tokenizer) {
+  return can_encode(tokenizer, "\n") ? tokenizer.encode("\n") : std::vector<std::int32_t>{0};
 }
 
 }  // namespace folio::examples

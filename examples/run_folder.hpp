@@ -1,8 +1,8 @@
 #pragma once
 #include <filesystem>
 #include <memory>
-#include <span>
 #include <string>
+#include <vector>
 
 #include "data/tokenizer.hpp"
 #include "examples/presets.hpp"
@@ -11,8 +11,28 @@
 namespace folio::examples {
 
 /// A run's folder: config.json (model and training), tokenizer.json, model.safetensors, metrics.jsonl, loss.svg.
-/// Makes the folder. An Error if it already holds a run, or cannot be written.
-void make_run_folder(const std::filesystem::path& folder);
+/// Made on construction: an Error if there is a run in it already, or it cannot be made. Unless it is kept, whatever the run
+/// wrote and the folders that it made are removed again.
+class RunFolder {
+ public:
+  explicit RunFolder(std::filesystem::path folder);
+  ~RunFolder();
+  RunFolder(const RunFolder&) = delete;
+  RunFolder& operator=(const RunFolder&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  void keep() { kept_ = true; }
+
+ private:
+  void remove_folders() const;
+
+  std::filesystem::path path_;
+  int made_folders_ = 0;  ///< of the path's last ones
+  bool kept_ = false;
+};
+
+/// "runs/PRESET-20240607-120000", with "-2", "-3", … behind it where there is such a folder already.
+std::filesystem::path default_run_folder(const std::string& preset);
 
 /// Writes config.json and tokenizer.json: all that is known before the first step.
 void save_description(const std::filesystem::path& folder, const Preset& preset, const data::Tokenizer& tokenizer);
@@ -25,7 +45,9 @@ struct SavedModel {
 };
 SavedModel load_model(const std::filesystem::path& folder);
 
-/// The text of tokens. A model may have more outputs than its tokenizer has characters; those show as U+FFFD.
-std::string shown(const data::Tokenizer& tokenizer, std::span<const std::int32_t> ids);
+/// What text goes on from where no prompt is given: a line break or, where the tokenizer knows none, its first character.
+std::vector<std::int32_t> opening(const data::Tokenizer& tokenizer);
+/// Whether the tokenizer knows every character of the text.
+bool can_encode(const data::Tokenizer& tokenizer, const std::string& text);
 
 }  // namespace folio::examples

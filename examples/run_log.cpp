@@ -37,7 +37,9 @@ RunLog::~RunLog() { clear_bar(); }
 
 void RunLog::row(const std::string& json) {
   file_ << json << '\n' << std::flush;
-  require(file_.good(), [&] { return "writing " + path_.string() + " failed: is the disk full?"; });
+  if (file_.good() || row_failed_) return;
+  row_failed_ = true;
+  std::cerr << "warning: writing " << path_.string() << " failed: is the disk full? The run goes on without it" << std::endl;
 }
 
 void RunLog::step(const StepMetrics& m, const std::optional<Validation>& validation) {
@@ -89,6 +91,11 @@ void RunLog::validated(std::int64_t step, const Validation& v) {
 void RunLog::sample(std::int64_t step, const std::string& text) {
   clear_bar();
   std::cout << "Sample after step " << step << ":\n" << text << "\n" << std::endl;
+}
+
+void RunLog::stopped(std::int64_t step) {
+  clear_bar();
+  std::cout << "stopped after step " << step << " of " << steps_ << "; its weights are saved" << std::endl;
 }
 
 void RunLog::progress(std::int64_t step, double loss) {

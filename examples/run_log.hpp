@@ -35,7 +35,8 @@ struct Validation {
 ///       LR 3.00e-04 | Grad 0.842 | MaxVio 0.31 | Val 5.3120
 ///
 /// Val is this step's sweep, `5.3120 @50` that of step 50 where it is older, `-` where there has been none. On a terminal a
-/// progress bar with the time left stands below it.
+/// progress bar with the time left stands below it. A row that cannot be written (a full disk) is a warning on stderr, once,
+/// and the run goes on.
 class RunLog {
  public:
   RunLog(const std::filesystem::path& folder, std::int64_t steps);
@@ -48,6 +49,8 @@ class RunLog {
   /// Writes a step, and the sweep that followed it. Says so where validation gets worse while training gets better.
   void step(const StepMetrics& metrics, const std::optional<Validation>& validation = std::nullopt);
   void sample(std::int64_t step, const std::string& text);
+  /// Says that the run has ended before its last step.
+  void stopped(std::int64_t step);
 
  private:
   /// A sweep, and the mean training loss since the one before.
@@ -71,6 +74,7 @@ class RunLog {
   std::chrono::steady_clock::time_point start_, drawn_;
   bool terminal_;
   bool bar_shown_ = false;
+  bool row_failed_ = false;
 };
 
 }  // namespace folio::examples

@@ -1,6 +1,5 @@
 // train --preset NAME: trains a DeepSeek language model on a text, and leaves a folder with its weights, its log and its
 // learning curve.
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <iostream>
@@ -10,8 +9,11 @@
 #include "autograd/threads.hpp"
 #include "data/source.hpp"
 #include "data/statistics.hpp"
+#include "examples/command.hpp"
 #include "examples/curve.hpp"
 #include "examples/device.hpp"
+#include "examples/interrupt.hpp"
+#include "examples/memory.hpp"
 #include "examples/program.hpp"
 #include "examples/run_folder.hpp"
 #include "examples/trainer.hpp"
@@ -39,13 +41,14 @@ void add_options(CLI::App& app, Arguments& a) {
   std::string names;
   for (const Preset& p : all_presets()) names += "\n  " + p.name + ": " + p.summary;
   app.add_option("--preset", a.preset, "what to train:" + names)->capture_default_str();
-  app.add_option("--steps", a.steps, "optimizer steps");
-  app.add_option("--batch", a.batch, "windows per micro-batch");
-  app.add_option("--accumulate", a.accumulate, "micro-batches per optimizer step");
-  app.add_option("--lr", a.lr, "peak learning rate");
-  app.add_option("--seed", a.seed, "seed of the weights and of the batches");
+  app.add_option("--steps", a.steps, "optimizer steps")->check(whole_number<std::int64_t>(1));
+  app.add_option("--batch", a.batch, "windows per micro-batch")->check(whole_number<std::int64_t>(1));
+  app.add_option("--accumulate", a.accumulate, "micro-batches per optimizer step")->check(whole_number<std::int64_t>(1));
+  app.add_option("--lr", a.lr, "peak learning rate")->check(number("above 0", [](double x) { return x > 0; }));
+  app.add_option("--seed", a.seed, "seed of the weights and of the batches")->check(whole_number<std::uint64_t>(0));
   app.add_option("--device", a.device, device_help)->capture_default_str();
-  app.add_option("--threads", a.threads, "CPU threads; the results are the same for any number");
+  app.add_option("--threads", a.threads, "CPU threads; the results are the same for any number")
+      ->check(whole_number<int>(1));
   app.add_option("--gemm", a.gemm, "who multiplies matrices: eigen or onednn; the fastest of this build if not given");
   app.add_option("--data", a.data, "the text; otherwise it is looked for, and downloaded if need be");
   app.add_option("--out", a.out, "folder of the run; runs/PRESET-TIME if not given");
@@ -58,7 +61,9 @@ Preset chosen_preset(const Arguments& a) {
   for (const std::string& pair : a.settings) {
     const auto equals = pair.find('=');
     require(equals != std::string::npos, [&] { return "--set takes key=value, not '" + pair + "'"; });
-    preset.set(pair.substr(0, equals), pair.substr(equals + 1));
+    const std::string key = pair.substr(0, equals);
+    preset.set(key, pair.substr(equals + 1));
+    if (key == "vocab_size") preset.fits_vocabulary = false;
   }
   TrainSettings& t = preset.training;
   t.steps = a.steps.value_or(t.steps);
@@ -71,23 +76,36 @@ Preset chosen_preset(const Arguments& a) {
   return preset;
 }
 
-std::string default_folder(const Preset& preset) {
-  return fmt::format("runs/{}-{:%Y%m%d-%H%M%S}", preset.name, fmt::localtime(std::time(nullptr)));
-}
-
 std::string counted(const ParameterCount& count) {
   return "parameters: total " + data::with_thousands(count.total) + ", active " + data::with_thousands(count.active);
 }
 
-/// A sample that goes on from a line break (or, where the text has none, from its first character).
-std::string sample(DeepSeekLM& model, const data::CharTokenizer& tokenizer, const TrainSettings& settings) {
-  const bool has_break = tokenizer.characters().find(U'\n') != std::u32string::npos;
-  const std::vector<std::int32_t> prompt = has_break ? tokenizer.encode("\n") : std::vector<std::int32_t>{0};
-  const GenerateOptions options = {.sampling = {.temperature = 0.8}};
-  return shown(tokenizer, generate(model, prompt, settings.sample_tokens, options, RandomStream{settings.seed, sample_stream}));
+std::string sample(DeepSeekLM& model, const data::Tokenizer& tokenizer, const TrainSettings& settings) {
+  const GenerateOptions options = {.sampling = {.temperature = 0.8, .vocabulary = tokenizer.vocab_size()}};
+  const RandomStream stream{settings.seed, sample_stream};
+  return tokenizer.decode(generate(model, opening(tokenizer), settings.sample_tokens, options, stream,
+                                   [](std::int32_t) { return interrupt() == 0; }));
 }
 
-int train(const Arguments& arguments) {
+/// Trains to the last step or the first interrupt, saves the weights, and returns the program's exit code.
+int run(DeepSeekLM& model, const data::Corpus& corpus, const data::Tokenizer& tokenizer, const TrainSettings& settings,
+        RunFolder& folder) {
+  RunLog log(folder.path(), settings.steps);
+  Trainer trainer(model, corpus, settings, log, [] { return interrupt() != 0; });
+  note_interrupts();
+  const std::int64_t last = trainer.run([&](std::int64_t n) {
+    folder.keep();
+    if (interrupt() == 0 && settings.sample_tokens > 0 && settings.due(settings.sample_every, n)) {
+      log.sample(n, sample(model, tokenizer, settings));
+    }
+  });
+  save_weights(folder.path(), model);
+  if (interrupt() == 0) return 0;
+  log.stopped(last);
+  return 128 + interrupt();
+}
+
+int train(const Arguments& arguments, const std::vector<std::string>& command) {
   Preset preset = chosen_preset(arguments);
   if (arguments.count) {
     std::cout << counted(count_parameters(preset.model)) << "\n";
@@ -98,8 +116,7 @@ int train(const Arguments& arguments) {
   if (arguments.threads) set_num_threads(*arguments.threads);
 
   const data::Text text = data::find_text(arguments.data, [](std::string_view line) { std::cout << line << "\n"; });
-  const std::string command = "train --preset " + preset.name;
-  std::cout << data::sample_notice(text, command) << std::flush;
+  std::cout << data::sample_notice(text, shell_command(command)) << std::flush;
   const data::CharTokenizer tokenizer(text.text);
   if (preset.fits_vocabulary) preset.model.vocab_size = tokenizer.vocab_size();
   require(tokenizer.vocab_size() <= preset.model.vocab_size, [&] {
@@ -107,9 +124,9 @@ int train(const Arguments& arguments) {
                        preset.model.vocab_size);
   });
   const data::Corpus corpus = data::make_corpus(text.text, tokenizer, preset.model.context);
+  require_memory(preset, available_memory());
 
-  const std::filesystem::path folder = arguments.out.value_or(default_folder(preset));
-  make_run_folder(folder);
+  RunFolder folder(arguments.out.value_or(default_run_folder(preset.name)));
   Generator generator(preset.training.seed);
   DeepSeekLM model(preset.model, generator);
   model.to(device);
@@ -122,20 +139,17 @@ int train(const Arguments& arguments) {
                     : fmt::format(", {} windows a sweep (--set validate_every=-1: none)\n",
                                   data::with_thousands((std::ssize(corpus.validation) - 2) / preset.model.context + 1)))
             << std::flush;
-  save_description(folder, preset, tokenizer);
+  save_description(folder.path(), preset, tokenizer);
 
-  RunLog log(folder, preset.training.steps);
-  const TrainSettings& settings = preset.training;
-  Trainer trainer(model, corpus, settings, log);
-  trainer.run([&](std::int64_t n) {
-    if (settings.sample_tokens > 0 && settings.due(settings.sample_every, n)) log.sample(n, sample(model, tokenizer, settings));
-  });
-  save_weights(folder, model);
-  const auto no_curve = draw_loss_curve(folder);
-  std::cout << "run folder: " << folder.string() << " (metrics.jsonl, model.safetensors"
+  const int code = run(model, corpus, tokenizer, preset.training, folder);
+  const std::string name = folder.path().string();
+  std::vector<std::string> next = {program_beside(command.front(), "generate"), "--from", name};
+  if (can_encode(tokenizer, "ROMEO:")) next.insert(next.end(), {"--prompt", "ROMEO:"});
+  const auto no_curve = draw_loss_curve(folder.path());
+  std::cout << "run folder: " << name << " (metrics.jsonl, model.safetensors"
             << (no_curve ? ")\n" + *no_curve : std::string(", loss.svg)")) << "\n"
-            << "to go on from a prompt: generate --from " << folder.string() << " --prompt 'ROMEO:'" << std::endl;
-  return 0;
+            << "to go on from a prompt: " << shell_command(next) << std::endl;
+  return code;
 }
 
 }  // namespace
@@ -144,5 +158,5 @@ int main(int argc, char** argv) {
   CLI::App app{"Trains a DeepSeek language model (MLA + MoE) on a text.", "train"};
   Arguments arguments;
   add_options(app, arguments);
-  return run_program(app, argc, argv, [&] { return train(arguments); });
+  return run_program(app, argc, argv, [&] { return train(arguments, {argv, argv + argc}); });
 }

@@ -1,5 +1,7 @@
 #include "examples/trainer.hpp"
 
+#include <fmt/format.h>
+
 #include <chrono>
 #include <cmath>
 
@@ -39,32 +41,35 @@ std::vector<std::int64_t> summed_loads(const std::vector<RouterStatistics>& laye
 
 }  // namespace
 
-Validation validate(DeepSeekLM& model, const std::vector<std::int32_t>& tokens, std::int64_t batch,
-                    const std::function<void(std::int64_t, std::int64_t)>& progress) {
+std::optional<Validation> validate(DeepSeekLM& model, const std::vector<std::int32_t>& tokens, std::int64_t batch,
+                                   const std::function<bool(std::int64_t, std::int64_t)>& goes_on) {
   const data::SequentialBatches sweep(tokens, batch, model.config().context);
   const bool was_training = model.training();
   model.eval();
   model.reset_statistics();
   Validation result;
   const std::int64_t of = (sweep.targets() + model.config().context - 1) / model.config().context;
-  for (std::int64_t i = 0; i < sweep.size(); ++i) {
+  bool whole = true;
+  for (std::int64_t i = 0; i < sweep.size() && whole; ++i) {
     const data::Batch windows = sweep[i];
     const auto [inputs, targets] = to_tensors(windows, model.options().device);
     const double share = static_cast<double>(windows.batch * windows.context) / static_cast<double>(sweep.targets());
     result.loss += share * model.loss(inputs, targets).item();
     result.windows += windows.batch;
-    if (progress) progress(result.windows, of);
+    if (goes_on) whole = goes_on(result.windows, of);
   }
   result.max_vio = mean_max_vio(model.statistics());
   model.train(was_training);
-  return result;
+  return whole ? std::optional(result) : std::nullopt;
 }
 
-Trainer::Trainer(DeepSeekLM& model, const data::Corpus& corpus, const TrainSettings& settings, RunLog& log)
+Trainer::Trainer(DeepSeekLM& model, const data::Corpus& corpus, const TrainSettings& settings, RunLog& log,
+                 std::function<bool()> stopped)
     : model_(model),
       validation_(corpus.validation),
       settings_(settings),
       log_(log),
+      stopped_(std::move(stopped)),
       batches_(corpus.train, settings.batch, model.config().context, settings.seed),
       optimizer_(model.parameters(), {.lr = settings.lr,
                                       .beta1 = settings.beta1,
@@ -89,12 +94,17 @@ void Trainer::step(std::int64_t n) {
     metrics.loss += share * loss.cross_entropy.item();
     if (logged) metrics.accuracy += share * accuracy(loss.logits, targets);
   }
-  require(std::isfinite(metrics.loss), [&] {
-    return "the loss at step " + std::to_string(n) + " is not a number; a lower --lr helps most often";
-  });
   metrics.lr = schedule_(n - 1);
   optimizer_.set_lr(metrics.lr);
   const optim::Clipped clipped = optim::clip_by_global_norm(model_.parameters(), settings_.clip);
+  require(std::isfinite(metrics.loss) && std::isfinite(clipped.norm), [&] {
+    return fmt::format("step {}: the loss is {:.4f}, and {}; training stops before that reaches the weights: try a lower "
+                       "--lr (the rate was {:.2e}), a longer warmup or a smaller clip (with --set)",
+                       n, metrics.loss,
+                       clipped.not_finite.empty() ? "all gradients are finite"
+                                                  : "the gradient of '" + clipped.not_finite + "' is not finite",
+                       metrics.lr);
+  });
   metrics.grad_norm = clipped.norm;
   optimizer_.step(clipped.factor);
   const std::vector<RouterStatistics> routers = model_.update_router_bias();
@@ -107,7 +117,10 @@ void Trainer::step(std::int64_t n) {
   metrics.tokens_per_s = static_cast<double>(window_tokens_) / window_seconds_;
   std::optional<Validation> validation;
   if (swept) {
-    validation = validate(model_, validation_, settings_.batch, [&](std::int64_t windows, std::int64_t of) { log_.sweeping(windows, of); });
+    validation = validate(model_, validation_, settings_.batch, [&](std::int64_t windows, std::int64_t of) {
+      log_.sweeping(windows, of);
+      return !stopped_();
+    });
   }
   log_.step(metrics, validation);
   window_seconds_ = 0;

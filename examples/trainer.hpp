@@ -1,5 +1,6 @@
 #pragma once
 #include <functional>
+#include <optional>
 
 #include "data/batches.hpp"
 #include "data/corpus.hpp"
@@ -12,23 +13,29 @@
 
 namespace folio::examples {
 
-/// The full sweep of `tokens`, `batch` windows of the model's context at a time; `progress(windows, of)` as it goes.
-Validation validate(DeepSeekLM& model, const std::vector<std::int32_t>& tokens, std::int64_t batch,
-                    const std::function<void(std::int64_t, std::int64_t)>& progress = {});
+/// The full sweep of `tokens`, `batch` windows of the model's context at a time. `goes_on(windows, of)` is asked after each
+/// batch; nothing comes of a sweep that it ends.
+std::optional<Validation> validate(DeepSeekLM& model, const std::vector<std::int32_t>& tokens, std::int64_t batch,
+                                   const std::function<bool(std::int64_t, std::int64_t)>& goes_on = {});
 
 /// The training loop: micro-batches → gradients → clipping → AdamW → router bias → validation where it is due, and what of
 /// it is worth telling.
 class Trainer {
  public:
-  Trainer(DeepSeekLM& model, const data::Corpus& corpus, const TrainSettings& settings, RunLog& log);
+  /// `stopped` says whether the run is to end before its last step.
+  Trainer(DeepSeekLM& model, const data::Corpus& corpus, const TrainSettings& settings, RunLog& log,
+          std::function<bool()> stopped = [] { return false; });
 
-  /// Runs every step; `after_step(n)` is called once step n (from 1) is done.
+  /// Runs every step, `after_step(n)` once step n (from 1) is done, and returns the last n. A loss or gradient that is not
+  /// finite is an Error that names the step and the parameter, before it reaches a weight.
   template <class AfterStep>
-  void run(AfterStep&& after_step) {
-    for (std::int64_t n = 1; n <= settings_.steps; ++n) {
-      step(n);
+  std::int64_t run(AfterStep&& after_step) {
+    std::int64_t n = 0;
+    while (n < settings_.steps && !stopped_()) {
+      step(++n);
       after_step(n);
     }
+    return n;
   }
 
  private:
@@ -38,6 +45,7 @@ class Trainer {
   const std::vector<std::int32_t>& validation_;
   TrainSettings settings_;
   RunLog& log_;
+  std::function<bool()> stopped_;
   data::RandomBatches batches_;
   optim::AdamW optimizer_;
   optim::Schedule schedule_;

@@ -17,6 +17,9 @@ void check(const SamplingOptions& o, std::size_t classes) {
   });
   require(o.top_k >= 0,
           [&] { return "sample_token: top_k is " + std::to_string(o.top_k) + ", it must not be negative"; });
+  require(o.vocabulary >= 0, [&] {
+    return "sample_token: vocabulary is " + std::to_string(o.vocabulary) + ", it must not be negative";
+  });
   require(o.top_p > 0 && o.top_p <= 1,
           [&] { return "sample_token: top_p is " + std::to_string(o.top_p) + ", it must be in (0, 1]"; });
 }
@@ -44,6 +47,9 @@ class Evaluating {
 
 std::int32_t sample_token(std::span<const double> logits, const SamplingOptions& options, double u) {
   check(options, logits.size());
+  if (options.vocabulary > 0) {
+    logits = logits.first(std::min(logits.size(), static_cast<std::size_t>(options.vocabulary)));
+  }
   for (double x : logits) {
     require(!std::isnan(x) && x < INFINITY,
             [] { return std::string("sample_token: a logit is not a number or infinite"); });

@@ -15,6 +15,7 @@ struct SamplingOptions {
   double temperature = 1;
   std::int64_t top_k = 0;
   double top_p = 1;
+  std::int64_t vocabulary = 0;  ///< only ids below it, where a model has more outputs than its tokenizer tokens; 0: all
 };
 
 /// The token at u, uniform in [0, 1), of the distribution that `options` make of the logits. Non-finite probabilities

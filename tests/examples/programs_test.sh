@@ -63,9 +63,24 @@ refuses "top-k above the number of experts" 'num_active_experts' "$bin/train" --
 refuses "zero steps" 'steps' "$bin/train" --preset tiny --steps 0
 refuses "a negative learning rate" 'lr' "$bin/train" --preset tiny --lr -1
 refuses "no threads" 'thread' "$bin/train" --preset tiny --threads 0
+refuses "a number of steps that nothing holds" 'steps: takes a whole number' "$bin/train" --preset tiny --steps 99999999999999999999
+refuses "a negative seed" 'seed: takes' "$bin/train" --preset tiny --seed -1
+refuses "an infinite learning rate" 'lr: takes a number above 0' "$bin/train" --preset tiny --lr inf
+refuses "a setting without a value" 'key=value' "$bin/train" --preset tiny --set steps
+refuses "a vocabulary smaller than the text's" 'more than vocab_size = 3' "$bin/train" --preset tiny --set vocab_size=3
+refuses "a folder without a name" 'no name' "$bin/train" --preset tiny --out ''
+refuses "a file as a folder" 'short.txt' "$bin/train" --preset tiny --out short.txt/run
+refuses "a batch that memory cannot hold" 'out of memory.*--batch [0-9]+ might fit' "$bin/train" --preset tiny --batch 10000000
+refuses "a model that memory cannot hold" 'out of memory.*smaller model' "$bin/train" --preset tiny --set hidden_size=10000000
+mkdir taken && echo mine >taken/config.json
+refuses "a folder with a file that a run writes" 'config.json' "$bin/train" --preset tiny --out taken
+[ "$(cat taken/config.json)" = mine ] || fail "a refused run changed a file that was there"
+refuses "a run that fails in its first step" 'step 1: the loss is .*gradient of .* is not finite' "$bin/train" --preset tiny --set routed_scaling_factor=1e300 --out early
 refuses "an unwritable folder" '/proc/folio' "$bin/train" --preset tiny --out /proc/folio
 refuses "generate without a run" 'no trained model' "$bin/generate" --from "$work"
 refuses "inspect without a text" 'nowhere\.txt' "$bin/inspect" nowhere.txt
+refuses "inspect of a text that is not UTF-8" 'broken\.txt: .*UTF-8' "$bin/inspect" broken.txt
+refuses "inspect with a negative count" 'top: takes' "$bin/inspect" short.txt --top -1
 
 "$bin/train" --preset tiny --steps 20 --out run >out 2>err || fail "a tiny run: $(cat err)"
 grep -q 'sample text: figures not comparable' out || fail "a run on the sample does not say so"
@@ -83,21 +98,85 @@ done
 if command -v gnuplot >/dev/null; then
   grep -q '</svg>' run/loss.svg || fail "the run left no loss.svg"
 fi
+grep -q "^once it is there:  $bin/train --preset tiny --steps 20 --out run\$" out || fail "the command for later: $(grep 'once it' out)"
+next=$(sed -n 's/^to go on from a prompt: //p' out)
+bash -c "$next" >text 2>err || fail "the command that train prints, '$next', does not work: $(cat err)"
+grep -q -E '^500 tokens, [0-9.]+ tokens/s; cache: 384 bytes per token, 1024 in plain attention$' err || fail "generate ends with: $(cat err)"
 refuses "a folder that holds a run" 'already holds a run' "$bin/train" --preset tiny --out run
-refuses "a prompt with unknown characters" '#' "$bin/generate" --from run --prompt 'a#b'
-"$bin/generate" --from run --prompt 'The ' --tokens 40 --seed 5 >first
-"$bin/generate" --from run --prompt 'The ' --tokens 40 --seed 5 >second
-"$bin/generate" --from run --prompt 'The ' --tokens 40 --seed 6 >third
+refuses "a prompt with unknown characters" "prompt: .*'#'" "$bin/generate" --from run --prompt 'a#b'
+refuses "a prompt that is not UTF-8" 'prompt: .*UTF-8' "$bin/generate" --from run --prompt $'a\xff'
+refuses "an empty prompt" 'prompt is empty' "$bin/generate" --from run --prompt ''
+refuses "a temperature that is no number" 'temperature: takes a number of at least 0' "$bin/generate" --from run --temperature nan
+refuses "a top-p of nothing" 'top-p: takes a number above 0' "$bin/generate" --from run --top-p 0
+refuses "a negative top-k" 'top-k: takes' "$bin/generate" --from run --top-k -1
+refuses "a negative number of tokens" 'tokens: takes' "$bin/generate" --from run --tokens -1
+"$bin/generate" --from run --tokens 3 >/dev/full 2>err
+[ $? = 2 ] || fail "generate does not see that its output is lost"
+
+# A run's folder with one file replaced: NAME FILE PATTERN, the file's new contents on stdin.
+damaged() {
+  rm -rf damaged && cp -r run damaged && cat >"damaged/$2"
+  refuses "$1" "damaged.*$3" "$bin/generate" --from damaged
+}
+grep -v '"rope_base"' run/config.json | damaged "a configuration without a key" config.json "'rope_base' is missing"
+echo '{' | damaged "a broken configuration" config.json 'configuration'
+echo '{' | damaged "a broken tokenizer" tokenizer.json 'JSON'
+head -c 1000 run/model.safetensors | damaged "weights cut short" model.safetensors ''
+"$bin/train" --preset tiny --steps 1 --set num_routed_experts=2 --out other >out 2>err || fail "a run with two experts: $(cat err)"
+damaged "weights of another model" model.safetensors 'experts' <other/model.safetensors
+seq 1 3000 >digits.txt
+"$bin/train" --preset tiny --steps 1 --data digits.txt --out digits >out 2>err || fail "a run on digits: $(cat err)"
+damaged "the tokenizer of another text" tokenizer.json 'not of one run' <digits/tokenizer.json
+"$bin/generate" --from run --prompt 'The ' --tokens 40 --seed 5 >first 2>err
+"$bin/generate" --from run --prompt 'The ' --tokens 40 --seed 5 >second 2>err
+"$bin/generate" --from run --prompt 'The ' --tokens 40 --seed 6 >third 2>err
 cmp -s first second || fail "generate with one seed gives two texts"
 cmp -s first third && fail "generate with two seeds gives one text"
 [ "$(wc -m <first)" = 45 ] || fail "generate printed $(wc -m <first) characters, not 4 + 40 and a line break"
-"$bin/generate" --from run --prompt 'The ' --tokens 10 --temperature 0 >cached
-"$bin/generate" --from run --prompt 'The ' --tokens 10 --temperature 0 --no-cache >uncached
+"$bin/generate" --from run --prompt 'The ' --tokens 10 --temperature 0 >cached 2>err
+"$bin/generate" --from run --prompt 'The ' --tokens 10 --temperature 0 --no-cache >uncached 2>err
 cmp -s cached uncached || echo "note: greedy text differs with and without the cache (float32 ties may)"
 
 "$bin/train" --preset tiny --steps 5 --out again --threads 2 >/dev/null 2>err || fail "a second run: $(cat err)"
 "$bin/train" --preset tiny --steps 5 --out once-more --threads 1 >/dev/null 2>err || fail "a third run: $(cat err)"
 cmp -s again/model.safetensors once-more/model.safetensors || fail "one and two threads train to different weights"
+
+# A line break is no part of this text, so text starts with its first character.
+tr -d '\n' <digits.txt >unbroken.txt
+"$bin/train" --preset tiny --steps 1 --data unbroken.txt --out unbroken >out 2>err || fail "a run on a text of one line: $(cat err)"
+grep -q "prompt ROMEO" out && fail "train proposes a prompt that its tokenizer does not know"
+"$bin/generate" --from unbroken --tokens 5 2>err | grep -q -E '^0[0-9]{5}$' || fail "text of a model that knows no line break: $(cat err)"
+
+# Numbers that go wrong later: the run stops before they reach a weight, says where, and keeps its log.
+"$bin/train" --preset tiny --steps 30 --lr 1e30 --out wild >out 2>err
+[ $? = 2 ] || fail "a run with wild steps does not exit with 2"
+grep -q -E "^train: step [0-9]+: the loss is .*lower --lr" err || fail "wild steps: $(cat err)"
+{ [ -s wild/metrics.jsonl ] && [ ! -e wild/model.safetensors ]; } || fail "a run with wild steps left $(ls wild)"
+grep -q -i -E 'nan|null|inf' wild/metrics.jsonl && fail "a run with wild steps logged $(cat wild/metrics.jsonl)"
+
+# Ctrl-C: the step is finished, the weights are saved.
+for signal in INT TERM; do
+  "$bin/train" --preset tiny --steps 1000000 --out "run-$signal" >out 2>err &
+  run=$!
+  for ((i = 0; i < 600; i++)); do if grep -q '^Step 1:' out; then break; else sleep 0.1; fi; done
+  kill -$signal $run
+  wait $run
+  code=$?
+  [ $code = $((128 + $(kill -l $signal))) ] || fail "after SIG$signal train exits with $code"
+  grep -q '^stopped after step' out || fail "after SIG$signal train does not say where it stopped"
+  "$bin/generate" --from "run-$signal" --tokens 5 >text 2>err || fail "no text from a run that SIG$signal stopped: $(cat err)"
+done
+
+# A full disk, played by a limit on the size of files: a log that cannot grow is a warning, weights that cannot be saved an error.
+(trap '' XFSZ && ulimit -f 3 && exec "$bin/train" --preset tiny --steps 20 --set log_every=1 --out full </dev/null 2>&1) | cat >out
+[ "${PIPESTATUS[0]}" = 2 ] || fail "a run that cannot save its weights does not exit with 2"
+[ "$(grep -c '^warning: .*metrics.jsonl failed' out)" = 1 ] || fail "a log that cannot grow: $(grep -v Step out)"
+grep -q '^Step 20:' out || fail "a run whose log cannot grow does not go on"
+
+# More outputs than characters: none of the others is ever drawn.
+"$bin/train" --preset tiny --steps 1 --set vocab_size=5000 --out wide >out 2>err || fail "a run with more outputs: $(cat err)"
+"$bin/generate" --from wide --prompt a --tokens 100 2>err >text
+{ [ "$(wc -m <text)" = 102 ] && ! grep -q $'\xef\xbf\xbd' text; } || fail "text of a model with more outputs than characters: $(cat text)"
 
 [ "$failures" = 0 ] || exit 1
 echo "all as expected"

@@ -96,7 +96,12 @@ TEST(Trainer, ASweepIsTheMeanOverEveryTargetOnce) {
   DeepSeekLM model(small_model(), generator, {DType::float64});
   const std::vector<std::int32_t> tokens = drawn_tokens(61, 2);  // 60 targets: 7 windows of 8, and 4 more
   std::int64_t last = 0, all = 0;
-  const Validation sweep = validate(model, tokens, 3, [&](std::int64_t windows, std::int64_t of) { last = windows, all = of; });
+  const auto whole = validate(model, tokens, 3, [&](std::int64_t windows, std::int64_t of) {
+    last = windows, all = of;
+    return true;
+  });
+  ASSERT_TRUE(whole);
+  const Validation& sweep = *whole;
   EXPECT_TRUE(model.training());
   EXPECT_EQ(sweep.windows, 8);
   EXPECT_EQ(last, 8);

@@ -18,7 +18,7 @@ paste <(losses cpu) <(losses cuda-emulated) | awk '
         exit bad || n != 10 || worst > 1e-4 }' || fail "the losses differ"
 
 for device in cpu cuda-emulated; do
-  "$bin/generate" --from cpu --prompt 'The ' --tokens 5 --seed 5 --device $device >text-$device 2>&1 || fail "generate on $device: $(cat text-$device)"
+  "$bin/generate" --from cpu --prompt 'The ' --tokens 5 --seed 5 --device $device >text-$device 2>err || fail "generate on $device: $(cat err)"
 done
 cmp -s text-cpu text-cuda-emulated || fail "generate: '$(cat text-cpu)' on cpu, '$(cat text-cuda-emulated)' on cuda-emulated"
 
