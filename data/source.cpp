@@ -19,6 +19,8 @@ std::string size_of(const std::string& text) {
   return ": " + std::to_string(text.size()) + " bytes";
 }
 
+// PyPI's tinyshakespeareloader is no such place: its 1.8.0 holds excerpts of Hamlet and an address, not the text.
+
 /// A place to look in: its name, and a way to get the text, which throws a line that names it where there is none.
 struct Place {
   std::string name;
