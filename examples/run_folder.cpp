@@ -91,7 +91,7 @@ SavedModel load_model(const std::filesystem::path& folder) {
           [&] { return config_file + " is not a run's configuration"; });
   DeepSeekConfig config;
   for (const auto& [key, value] : config.key_values()) {
-    require(json["model"].contains(key), [&, key = key] { return config_file + ": the model's '" + key + "' is missing"; });
+    if (!json["model"].contains(key)) throw Error(fmt::format("{}: the model's '{}' is missing", config_file, key));
   }
   for (const auto& entry : json["model"].items()) {
     require(entry.value().is_string(), [&] { return config_file + ": '" + entry.key() + "' must be a string"; });
