@@ -6,20 +6,16 @@ caller=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . tests/install.sh
 
+# PATH, as meant in the caller's folder.
+from_caller() { (cd "$caller" && realpath -m "$1"); }
+
 install=1 out='' preset=shakespeare-cpu options=()
 while (($#)); do
   case $1 in
     --no-install) install=0 ;;
-    --out | --data | --preset)
-      value=${2:?quickstart.sh: $1 needs a value}
-      # What lies in a folder is meant from where the caller is.
-      [[ $1 == --preset ]] || value=$(cd "$caller" && realpath -m "$value")
-      case $1 in
-        --out) out=$value ;;
-        --data) options+=(--data "$value") ;;
-        --preset) preset=$value ;;
-      esac
-      shift ;;
+    --preset) preset=${2:?quickstart.sh: --preset needs a name} && shift ;;
+    --out) out=$(from_caller "${2:?quickstart.sh: --out needs a folder}") && shift ;;
+    --data) options+=(--data "$(from_caller "${2:?quickstart.sh: --data needs a text}")") && shift ;;
     -h | --help) sed -n '2,3s/^# \{0,1\}//p' examples/quickstart.sh && exit ;;
     *) options+=("$1") ;;
   esac
@@ -41,8 +37,6 @@ cmake --build build/quickstart --parallel "$(nproc)" --target train generate
 programs=build/quickstart/examples
 "$programs/train" --preset "$preset" --out "$out" "${options[@]}"
 echo
-prompt=(--prompt ROMEO:)
-"$programs/generate" --from "$out" "${prompt[@]}" --tokens 0 >/dev/null 2>&1 || prompt=()  # another text than Shakespeare's
-"$programs/generate" --from "$out" "${prompt[@]}" --tokens 400
+"$programs/generate" --from "$out" --tokens 400
 echo
 echo "The run is in $out: metrics.jsonl (its figures) and loss.svg (its curve)."
