@@ -19,8 +19,6 @@ std::string size_of(const std::string& text) {
   return ": " + std::to_string(text.size()) + " bytes";
 }
 
-// PyPI's tinyshakespeareloader is no such place: its 1.8.0 holds excerpts of Hamlet and an address, not the text.
-
 /// A place to look in: its name, and a way to get the text, which throws a line that names it where there is none.
 struct Place {
   std::string name;
@@ -103,6 +101,7 @@ Text find_text(const std::optional<fs::path>& given, const Announce& announce, c
     *kept /= "input-1.txt";
   }
   std::vector<std::string> tried;
+  // PyPI's tinyshakespeareloader is no further place: its 1.8.0 holds excerpts of Hamlet and an address, not the text.
   for (const Place& place : {folder_variable(surroundings), working_directory(surroundings),
                              kept_download(kept, pinned), public_address(kept, pinned, surroundings.offline)}) {
     try {
