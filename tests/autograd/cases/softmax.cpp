@@ -33,6 +33,11 @@ Problem draw_log_softmax(Draw& draw) {
   const Logits l = logits(draw);
   return {.inputs = {l.x},
           .f = [dim = l.dim](const Tensors& x) -> Tensors { return {log_softmax(x[0], dim)}; },
+          .composed = [dim = l.dim](const Tensors& x) -> Tensors {
+            if (x[0].numel() == 0) return {exp(x[0])};
+            const Tensor shifted = x[0] - amax(x[0], {dim}, true).detach();
+            return {shifted - log(sum(exp(shifted), {dim}, true))};
+          },
           .description = text_of(l)};
 }
 
