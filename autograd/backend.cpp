@@ -18,7 +18,10 @@ namespace {
 
 void copy_bytes(std::byte* to, const std::byte* from, std::size_t bytes) { std::memcpy(to, from, bytes); }
 
-constexpr Backend cpu_backend = {cpu_allocate, cpu_deallocate, copy_bytes, copy_bytes,
+constexpr Backend cpu_backend = {cpu_allocate,
+                                 cpu_deallocate,
+                                 copy_bytes,
+                                 copy_bytes,
                                  {
 #define KERNEL(name, layout, parameters) &cpu::name,
 #include "autograd/kernels.def"
@@ -49,8 +52,8 @@ void set_num_threads(int threads) {
   require(threads >= 1, [] { return std::string("set_num_threads: needs at least one thread"); });
   const int most = std::max(64, 4 * omp_get_num_procs());
   require(threads <= most, [&] {
-    return "set_num_threads: " + std::to_string(threads) + " threads are too many for " + std::to_string(omp_get_num_procs()) +
-           " processors: choose at most " + std::to_string(most);
+    return "set_num_threads: " + std::to_string(threads) + " threads are too many for " +
+           std::to_string(omp_get_num_procs()) + " processors: choose at most " + std::to_string(most);
   });
   omp_set_num_threads(threads);
 }

@@ -11,8 +11,8 @@ namespace folio::detail {
 struct Blame {
   std::function<Tensors()> f;
   Tensors leaves;
-  std::vector<std::vector<double>> direction;  ///< along which the check failed, one part for each leaf
-  std::function<void(double)> move_to;         ///< moves the leaves along it, by a distance
+  std::vector<std::vector<double>> direction;       ///< along which the check failed, one part for each leaf
+  std::function<void(double)> move_to;              ///< moves the leaves along it, by a distance
   std::function<void(const Tensors&)> backward_of;  ///< runs backward from f's outputs on the tape in scope
   double step;
 };

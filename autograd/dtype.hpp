@@ -21,9 +21,7 @@ constexpr DType dtype_of() {
 
 constexpr bool is_float(DType dtype) { return dtype == DType::float32 || dtype == DType::float64; }
 
-constexpr std::size_t size_of(DType dtype) {
-  return dtype == DType::float32 || dtype == DType::int32 ? 4 : 8;
-}
+constexpr std::size_t size_of(DType dtype) { return dtype == DType::float32 || dtype == DType::int32 ? 4 : 8; }
 
 constexpr const char* name_of(DType dtype) {
   switch (dtype) {

@@ -77,7 +77,11 @@ class Restore {
 class Checker {
  public:
   Checker(const std::function<Tensors()>& f, const Tensors& leaves, const GradcheckOptions& options)
-      : f_(f), leaves_(leaves), options_(options), generator_(options.seed), origin_(values_of(leaves)),
+      : f_(f),
+        leaves_(leaves),
+        options_(options),
+        generator_(options.seed),
+        origin_(values_of(leaves)),
         restore_(leaves, origin_) {}
 
   GradcheckReport run() {
@@ -95,9 +99,10 @@ class Checker {
     }
     if (report_.checked == 0 && options_.directions > 0) {
       report_.passed = false;
-      report_.message = "each of " + std::to_string(report_.discarded) +
-                        " directions crossed a discrete choice (top-k, argmax, mask), so nothing could be checked: move "
-                        "the inputs away from ties or take a smaller step";
+      report_.message =
+          "each of " + std::to_string(report_.discarded) +
+          " directions crossed a discrete choice (top-k, argmax, mask), so nothing could be checked: move "
+          "the inputs away from ties or take a smaller step";
       return report_;
     }
     if (options_.elements) each_element();
@@ -127,7 +132,8 @@ class Checker {
       });
     };
     require(same_bits(again.outputs, at_origin_.outputs), [] {
-      return std::string("gradcheck: f gave two results at one point; it must be deterministic (fix the random streams)");
+      return std::string(
+          "gradcheck: f gave two results at one point; it must be deterministic (fix the random streams)");
     });
     gradients_ = gradients_for(cotangents_);
   }
@@ -184,7 +190,8 @@ class Checker {
     Evaluation e = {values_of(outputs), choices_of(tape)};
     bool same = outputs.size() == output_shapes_.size();
     for (std::size_t i = 0; same && i < outputs.size(); ++i) same = outputs[i].shape() == output_shapes_[i];
-    require(same, [] { return std::string("gradcheck: the shapes of f's outputs changed with the values of its inputs"); });
+    require(same,
+            [] { return std::string("gradcheck: the shapes of f's outputs changed with the values of its inputs"); });
     return e;
   }
 
@@ -396,7 +403,8 @@ class Checker {
     report_.discarded = discarded;
     const bool known = found.end > found.begin;
     const bool single = found.end - found.begin == 1;
-    fail(c, direction, known ? static_cast<int>(found.input) : -1, single ? static_cast<std::int64_t>(found.begin) : -1, "");
+    fail(c, direction, known ? static_cast<int>(found.input) : -1, single ? static_cast<std::int64_t>(found.begin) : -1,
+         "");
   }
 
   void note_readers(const Entry& entry) {
@@ -439,8 +447,8 @@ class Checker {
       text << "input " << input << ", " << describe(leaves_[static_cast<std::size_t>(input)]);
       if (element >= 0) text << ", element " << element;
     }
-    text << ": analytic " << c.analytic << ", numeric " << c.numeric << ", differ by " << std::abs(c.analytic - c.numeric)
-         << ", allowed " << c.allowed << ", step " << options_.step;
+    text << ": analytic " << c.analytic << ", numeric " << c.numeric << ", differ by "
+         << std::abs(c.analytic - c.numeric) << ", allowed " << c.allowed << ", step " << options_.step;
     r.message = text.str();
   }
 
@@ -459,13 +467,14 @@ class Checker {
 
 }  // namespace
 
-GradcheckReport gradcheck_leaves(const std::function<Tensors()>& f, const Tensors& leaves, const GradcheckOptions& options) {
+GradcheckReport gradcheck_leaves(const std::function<Tensors()>& f, const Tensors& leaves,
+                                 const GradcheckOptions& options) {
   for (std::size_t i = 0; i < leaves.size(); ++i) {
     const Tensor& leaf = leaves[i];
     const bool fits = leaf.defined() && leaf.dtype() == DType::float64 && leaf.is_contiguous() && leaf.requires_grad();
     require(fits && leaf.slot()->is_leaf(), [&] {
-      return "gradcheck: leaf " + std::to_string(i) + " must be a packed float64 tensor that requires a gradient, got " +
-             describe(leaf);
+      return "gradcheck: leaf " + std::to_string(i) +
+             " must be a packed float64 tensor that requires a gradient, got " + describe(leaf);
     });
     for (std::size_t j = 0; j < i; ++j) {
       require(leaves[j].storage() != leaf.storage(), [&] {

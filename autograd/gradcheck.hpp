@@ -40,11 +40,11 @@ struct GradcheckReport {
   double coarsest = 0;
 
   // Where it failed first; empty or −1 where that is not known.
-  std::string op;             ///< the op whose backward disagrees with its own forward, else the ops that read the input
+  std::string op;  ///< the op whose backward disagrees with its own forward, else the ops that read the input
   int input = -1;
   std::int64_t element = -1;  ///< row-major, within that input
   double analytic = 0, numeric = 0, allowed = 0, step = 0;
-  std::string message;        ///< all of that in one line
+  std::string message;  ///< all of that in one line
   explicit operator bool() const { return passed; }
 };
 std::ostream& operator<<(std::ostream& out, const GradcheckReport& report);

@@ -81,8 +81,8 @@ struct KernelCall {
     Device device = Device::cpu;
     bool found = false;
     (detail::check_device(arguments, device, found, name), ...);
-    (kernels_of(device).*entry)(
-        detail::Pass<Parameters>::template prepare<layout>(std::forward<Arguments>(arguments))...);
+    (kernels_of(device).*
+     entry)(detail::Pass<Parameters>::template prepare<layout>(std::forward<Arguments>(arguments))...);
   }
 };
 
@@ -93,7 +93,8 @@ constexpr KernelCall<layout, Parameters...> make(void (*Kernels::*entry)(Paramet
   return {entry, name};
 }
 }  // namespace detail
-#define KERNEL(name, layout, parameters) inline constexpr auto name = detail::make<Layout::layout>(&Kernels::name, #name);
+#define KERNEL(name, layout, parameters) \
+  inline constexpr auto name = detail::make<Layout::layout>(&Kernels::name, #name);
 #include "autograd/kernels.def"
 #undef KERNEL
 }  // namespace kernel

@@ -13,13 +13,13 @@
 namespace folio {
 
 // ── Arithmetic, with NumPy broadcasting ──────────────────────────────────────────────────────────────────────────────
-Tensor add(const Tensor& a, const Tensor& b);       ///< a + b
-Tensor subtract(const Tensor& a, const Tensor& b);  ///< a − b
-Tensor multiply(const Tensor& a, const Tensor& b);  ///< a · b
-Tensor divide(const Tensor& a, const Tensor& b);    ///< a / b
+Tensor add(const Tensor& a, const Tensor& b);                    ///< a + b
+Tensor subtract(const Tensor& a, const Tensor& b);               ///< a − b
+Tensor multiply(const Tensor& a, const Tensor& b);               ///< a · b
+Tensor divide(const Tensor& a, const Tensor& b);                 ///< a / b
 Tensor scale(const Tensor& x, double factor, double shift = 0);  ///< factor · x + shift
-Tensor negate(const Tensor& x);                     ///< −x
-Tensor power(const Tensor& x, double exponent);     ///< x^p; x > 0 unless p is a whole number
+Tensor negate(const Tensor& x);                                  ///< −x
+Tensor power(const Tensor& x, double exponent);                  ///< x^p; x > 0 unless p is a whole number
 
 inline Tensor operator+(const Tensor& a, const Tensor& b) { return add(a, b); }
 inline Tensor operator-(const Tensor& a, const Tensor& b) { return subtract(a, b); }
@@ -39,9 +39,9 @@ inline Tensor operator/(double s, const Tensor& x) { return scale(power(x, -1), 
 Tensor exp(const Tensor& x);
 Tensor log(const Tensor& x);
 Tensor sqrt(const Tensor& x);
-Tensor rsqrt(const Tensor& x);     ///< 1/√x
+Tensor rsqrt(const Tensor& x);  ///< 1/√x
 Tensor tanh(const Tensor& x);
-Tensor sigmoid(const Tensor& x);   ///< 1/(1 + e^−x)
+Tensor sigmoid(const Tensor& x);  ///< 1/(1 + e^−x)
 Tensor relu(const Tensor& x);
 Tensor gelu(const Tensor& x);      ///< x·Φ(x), exact (erf); Hendrycks and Gimpel 2016
 Tensor silu(const Tensor& x);      ///< x·σ(x)

@@ -8,8 +8,8 @@
 namespace folio {
 namespace {
 
-constexpr std::int64_t edge = 3;       // elements shown at either end of a shortened dimension
-constexpr std::int64_t longest = 8;    // a dimension longer than this is shortened
+constexpr std::int64_t edge = 3;     // elements shown at either end of a shortened dimension
+constexpr std::int64_t longest = 8;  // a dimension longer than this is shortened
 
 std::string format(double value, bool is_integer) {
   std::ostringstream text;

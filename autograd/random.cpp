@@ -23,7 +23,9 @@ std::uint32_t RandomStream::bits(std::int64_t i) const {
 
 namespace {
 /// Uniform in [0, 1) from two words.
-double to_unit(std::uint64_t high, std::uint64_t low) { return static_cast<double>((high << 21) ^ (low >> 11)) * 0x1p-53; }
+double to_unit(std::uint64_t high, std::uint64_t low) {
+  return static_cast<double>((high << 21) ^ (low >> 11)) * 0x1p-53;
+}
 }  // namespace
 
 double RandomStream::uniform(std::int64_t i) const {

@@ -19,7 +19,9 @@ GemmProvider provider_named(std::string_view name) {
 
 GemmProvider checked(GemmProvider provider) {
   require(provider != GemmProvider::onednn || cpu::has_onednn, [] {
-    return std::string("this build has no onednn for matrix products: install oneDNN (libdnnl-dev) and configure again, or choose eigen");
+    return std::string(
+        "this build has no onednn for matrix products: install oneDNN (libdnnl-dev) and configure again, or choose "
+        "eigen");
   });
   return provider;
 }

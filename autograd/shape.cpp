@@ -15,7 +15,8 @@ std::string to_string(const Dims& dims) {
 std::int64_t numel(const Shape& shape) {
   std::int64_t n = 1;
   for (std::int64_t extent : shape) {
-    require(!__builtin_mul_overflow(n, extent, &n), [&] { return "shape " + to_string(shape) + " has too many elements"; });
+    require(!__builtin_mul_overflow(n, extent, &n),
+            [&] { return "shape " + to_string(shape) + " has too many elements"; });
   }
   return n;
 }

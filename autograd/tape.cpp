@@ -86,22 +86,23 @@ Tape::~Tape() {
 Tape* Tape::current() { return paused ? nullptr : innermost; }
 
 void Tape::backward(const Tensor& root, const Tensor& cotangent) {
-  require(cotangent.defined() || root.numel() == 1, [&] {
-    return "backward: the root is " + describe(root) + ", not a scalar; pass a cotangent of its shape";
-  });
+  require(cotangent.defined() || root.numel() == 1,
+          [&] { return "backward: the root is " + describe(root) + ", not a scalar; pass a cotangent of its shape"; });
   backward(Tensors{root}, Tensors{cotangent.defined() ? cotangent : ones(root.shape(), root.options())});
 }
 
 namespace {
 void check_root(const Tensor& root, const Tensor& cotangent, std::uint64_t recording) {
   require(root.requires_grad(), [] {
-    return std::string("backward: the root does not depend on any tensor that requires a gradient (gradients themselves "
-                       "are constants: double backward is not supported)");
+    return std::string(
+        "backward: the root does not depend on any tensor that requires a gradient (gradients themselves "
+        "are constants: double backward is not supported)");
   });
   require(root.slot()->recording != consumed,
           [] { return std::string("backward: called twice on one recording; record the forward pass again"); });
-  require(root.slot()->is_leaf() || root.slot()->recording == recording,
-          [] { return std::string("backward: the root was recorded on another tape, which may be gone (a stale tape)"); });
+  require(root.slot()->is_leaf() || root.slot()->recording == recording, [] {
+    return std::string("backward: the root was recorded on another tape, which may be gone (a stale tape)");
+  });
   const bool fits = cotangent.shape() == root.shape() && cotangent.dtype() == root.dtype();
   require(fits && cotangent.device() == root.device(), [&] {
     return "backward: the cotangent is " + describe(cotangent) + " on " + name_of(cotangent.device()) +
@@ -112,7 +113,8 @@ void check_root(const Tensor& root, const Tensor& cotangent, std::uint64_t recor
 void check_gradients(const Entry& entry, const Tensors& gradients) {
   const auto fail = [&](const std::string& what) { throw Error(std::string(entry.op.text) + ": backward " + what); };
   if (gradients.size() != entry.inputs.size()) {
-    fail("returned " + std::to_string(gradients.size()) + " gradients for " + std::to_string(entry.inputs.size()) + " inputs");
+    fail("returned " + std::to_string(gradients.size()) + " gradients for " + std::to_string(entry.inputs.size()) +
+         " inputs");
   }
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     if (!entry.needs(i)) continue;
@@ -128,7 +130,8 @@ void check_gradients(const Entry& entry, const Tensors& gradients) {
 
 void Tape::backward(const Tensors& roots, const Tensors& cotangents) {
   require(roots.size() == cotangents.size(), [&] {
-    return "backward: " + std::to_string(roots.size()) + " roots but " + std::to_string(cotangents.size()) + " cotangents";
+    return "backward: " + std::to_string(roots.size()) + " roots but " + std::to_string(cotangents.size()) +
+           " cotangents";
   });
   for (std::size_t i = 0; i < roots.size(); ++i) check_root(roots[i], cotangents[i], recording_);
   const NoRecording pause;

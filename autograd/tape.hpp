@@ -43,7 +43,7 @@ using Backward = Tensors (*)(const Entry& entry, const Tensors& output_gradients
 class Entry {
  public:
   OpName op;
-  std::vector<std::shared_ptr<GradientSlot>> inputs;   ///< null where no gradient is needed
+  std::vector<std::shared_ptr<GradientSlot>> inputs;  ///< null where no gradient is needed
   std::vector<std::shared_ptr<GradientSlot>> outputs;
   std::vector<Shape> input_shapes;
   std::any parameters;

@@ -55,7 +55,8 @@ std::vector<double> Tensor::to_vector() const {
 }
 
 Tensor& Tensor::requires_grad(bool on) {
-  require(is_float(dtype()), [&] { return "requires_grad: only float tensors have gradients, this is " + describe(*this); });
+  require(is_float(dtype()),
+          [&] { return "requires_grad: only float tensors have gradients, this is " + describe(*this); });
   require(!requires_grad() || slot()->is_leaf(),
           [] { return std::string("requires_grad: this tensor is the result of an op; detach() it first"); });
   if (on != requires_grad()) set_slot(on ? GradientSlot::leaf(*this) : nullptr);
@@ -67,9 +68,8 @@ Tensor Tensor::grad() const { return requires_grad() ? slot()->gradient : Tensor
 void Tensor::set_grad(Tensor gradient) {
   require(requires_grad() && slot()->is_leaf(),
           [] { return std::string("set_grad: only leaves that require a gradient hold one"); });
-  require(!gradient.defined() || (gradient.shape() == shape() && gradient.dtype() == dtype()), [&] {
-    return "set_grad: the gradient is " + describe(gradient) + " but the tensor is " + describe(*this);
-  });
+  require(!gradient.defined() || (gradient.shape() == shape() && gradient.dtype() == dtype()),
+          [&] { return "set_grad: the gradient is " + describe(gradient) + " but the tensor is " + describe(*this); });
   slot()->gradient = std::move(gradient);
 }
 
@@ -98,9 +98,8 @@ void Tensor::copy_from(const Tensor& source) {
 
 void Tensor::move_to(Device device) {
   if (this->device() == device) return;
-  require(!requires_grad() || slot()->is_leaf(), [&] {
-    return "move_to: " + describe(*this) + " was recorded by a tape; to(Device) makes a copy";
-  });
+  require(!requires_grad() || slot()->is_leaf(),
+          [&] { return "move_to: " + describe(*this) + " was recorded by a tape; to(Device) makes a copy"; });
   const Tensor there = detach().to(device);
   Impl& mine = impl();
   mine.storage = there.storage(), mine.offset = there.offset(), mine.strides = there.strides();
@@ -113,7 +112,9 @@ void Tensor::move_to(Device device) {
 Tensor Tensor::reshape(Shape shape) const { return folio::reshape(*this, shape); }
 Tensor Tensor::transpose(int a, int b) const { return folio::transpose(*this, a, b); }
 Tensor Tensor::permute(const Dims& order) const { return folio::permute(*this, order); }
-Tensor Tensor::slice(int dim, std::int64_t begin, std::int64_t end) const { return folio::slice(*this, dim, begin, end); }
+Tensor Tensor::slice(int dim, std::int64_t begin, std::int64_t end) const {
+  return folio::slice(*this, dim, begin, end);
+}
 Tensor Tensor::expand(const Shape& shape) const { return folio::expand(*this, shape); }
 Tensor Tensor::contiguous() const { return folio::contiguous(*this); }
 Tensor Tensor::to(DType dtype) const { return folio::cast(*this, dtype); }

@@ -7,53 +7,77 @@ namespace {
 
 struct Add {
   template <typename T>
-  __device__ T operator()(T a, T b) const { return a + b; }
+  __device__ T operator()(T a, T b) const {
+    return a + b;
+  }
 };
 struct Subtract {
   template <typename T>
-  __device__ T operator()(T a, T b) const { return a - b; }
+  __device__ T operator()(T a, T b) const {
+    return a - b;
+  }
 };
 struct Multiply {
   template <typename T>
-  __device__ T operator()(T a, T b) const { return a * b; }
+  __device__ T operator()(T a, T b) const {
+    return a * b;
+  }
 };
 struct Divide {
   template <typename T>
-  __device__ T operator()(T a, T b) const { return a / b; }
+  __device__ T operator()(T a, T b) const {
+    return a / b;
+  }
 };
 struct DivideBackward {
   template <typename T>
-  __device__ T operator()(T dy, T y, T b) const { return -dy * y / b; }
+  __device__ T operator()(T dy, T y, T b) const {
+    return -dy * y / b;
+  }
 };
 struct Scale {
   double factor, shift;
   template <typename T>
-  __device__ T operator()(T x) const { return static_cast<T>(factor) * x + static_cast<T>(shift); }
+  __device__ T operator()(T x) const {
+    return static_cast<T>(factor) * x + static_cast<T>(shift);
+  }
 };
 struct Inverse {
   template <typename T>
-  __device__ T operator()(T x) const { return T{1} / x; }
+  __device__ T operator()(T x) const {
+    return T{1} / x;
+  }
 };
 struct One {
   template <typename T>
-  __device__ T operator()(T x) const { return isnan(x) ? x : T{1}; }
+  __device__ T operator()(T x) const {
+    return isnan(x) ? x : T{1};
+  }
 };
 struct Same {
   template <typename T>
-  __device__ T operator()(T x) const { return x; }
+  __device__ T operator()(T x) const {
+    return x;
+  }
 };
 struct Square {
   template <typename T>
-  __device__ T operator()(T x) const { return x * x; }
+  __device__ T operator()(T x) const {
+    return x * x;
+  }
 };
 struct Cube {
   template <typename T>
-  __device__ T operator()(T x) const { return x * x * x; }
+  __device__ T operator()(T x) const {
+    return x * x * x;
+  }
 };
 struct Power {
   double exponent;
   template <typename T>
-  __device__ T operator()(T x) const { return pow(x, static_cast<T>(exponent)); }
+  __device__ T operator()(T x) const {
+    return pow(x, static_cast<T>(exponent));
+  }
 };
 template <typename Out>
 struct Constant {
@@ -64,7 +88,9 @@ struct Constant {
 template <typename To>
 struct Convert {
   template <typename From>
-  __device__ To operator()(From x) const { return static_cast<To>(x); }
+  __device__ To operator()(From x) const {
+    return static_cast<To>(x);
+  }
 };
 
 }  // namespace

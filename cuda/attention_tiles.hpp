@@ -18,7 +18,7 @@ struct Attention {
   std::int64_t batch, heads, queries, keys, offset;
   int own, shared, out;  ///< channels of a key of its own, of the shared key, and of a value
   double scale;
-  int tile;              ///< rows in shared memory at once
+  int tile;  ///< rows in shared memory at once
   HeadStrides q, k, v, dy, y;
   std::int64_t shared_batch, shared_time;  ///< strides of the shared key (B, S, shared)
 
@@ -33,8 +33,8 @@ inline HeadStrides head_strides(const Tensor& x) { return {x.strides()[0], x.str
 
 /// Channel c of key s: its own part, then the part that all heads share.
 template <typename T>
-__device__ T key_channel(const Attention& a, const T* k, const T* shared, std::int64_t b, std::int64_t h, std::int64_t s,
-                         int c) {
+__device__ T key_channel(const Attention& a, const T* k, const T* shared, std::int64_t b, std::int64_t h,
+                         std::int64_t s, int c) {
   return c < a.own ? k[a.k.at(b, s, h) + c] : shared[b * a.shared_batch + s * a.shared_time + c - a.own];
 }
 

@@ -6,7 +6,10 @@
 namespace folio::FOLIO_CUDA {
 namespace {
 
-constexpr Backend table = {allocate, deallocate, copy_from_host, copy_to_host,
+constexpr Backend table = {allocate,
+                           deallocate,
+                           copy_from_host,
+                           copy_to_host,
                            {
 #define KERNEL(name, layout, parameters) &entry::name,
 #include "autograd/kernels.def"

@@ -13,11 +13,11 @@ __global__ void __launch_bounds__(block_threads)
   DYN_SHARED(T, memory);
   const int lane = lane_index(), warp = static_cast<int>(threadIdx.x) / warp_threads;
   const int warps = static_cast<int>(blockDim.x) / warp_threads, width = a.width();
-  T* const keys = memory;                                   // (tile, width)
-  T* const values = keys + a.tile * a.key_pitch();          // (tile, out)
+  T* const keys = memory;                           // (tile, width)
+  T* const values = keys + a.tile * a.key_pitch();  // (tile, out)
   T* const query = memory + a.tile_elements() + warp * (width + a.out + a.tile);
-  T* const sum = query + width;                             // Σ weight·v so far
-  T* const weight = sum + a.out;                            // of the tile's keys
+  T* const sum = query + width;   // Σ weight·v so far
+  T* const weight = sum + a.out;  // of the tile's keys
   const std::int64_t blocks = (a.queries + warps - 1) / warps;
   const std::int64_t head = blockIdx.x / blocks, b = head / a.heads, h = head % a.heads;
   const std::int64_t first = (blocks - 1 - blockIdx.x % blocks) * warps, t = first + warp;  // the longest rows first
@@ -135,8 +135,8 @@ __global__ void __launch_bounds__(block_threads)
   DYN_SHARED(T, memory);
   const int lane = lane_index(), warp = static_cast<int>(threadIdx.x) / warp_threads;
   const int warps = static_cast<int>(blockDim.x) / warp_threads, width = a.width();
-  T* const queries = memory;                               // (tile, width)
-  T* const gradients = queries + a.tile * a.key_pitch();   // (tile, out): dy
+  T* const queries = memory;                              // (tile, width)
+  T* const gradients = queries + a.tile * a.key_pitch();  // (tile, out): dy
   T* const key = memory + a.tile_elements() + warp * 2 * (width + a.out + a.tile);
   T* const value = key + width;
   T* const key_sum = value + a.out;
@@ -161,13 +161,15 @@ __global__ void __launch_bounds__(block_threads)
     load_tile(q, a.q, b, h, begin, rows, width, a.key_pitch(), queries);
     load_tile(dy, a.dy, b, h, begin, rows, a.out, a.value_pitch(), gradients);
     __syncthreads();
-    const int from = static_cast<int>(max(s - a.offset - begin, std::int64_t{0}));  // the first query that sees this key
+    const int from =
+        static_cast<int>(max(s - a.offset - begin, std::int64_t{0}));  // the first query that sees this key
     if (active && from < rows) {
       if (lane >= from && lane < rows) {
         const std::int64_t t = head * a.queries + begin + lane;
         const T score = dot(key, queries + lane * a.key_pitch(), width) * static_cast<T>(a.scale);
         p[lane] = exp(score - log_sum[t]);
-        ds[lane] = p[lane] * (dot(value, gradients + lane * a.value_pitch(), a.out) - along[t]) * static_cast<T>(a.scale);
+        ds[lane] =
+            p[lane] * (dot(value, gradients + lane * a.value_pitch(), a.out) - along[t]) * static_cast<T>(a.scale);
       }
       __syncwarp();
       for (int c = lane; c < width; c += warp_threads) {
@@ -249,19 +251,20 @@ void entry::causal_attention_backward(const Tensor& dy, const Tensor& q, const T
   const Tensor parts = dshared.defined() ? empty({a.batch, a.keys, a.heads, a.shared}, q.options()) : Tensor();
   visit_float(q.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    launch(attention_along<T>, blocks_for_rows(along.numel()), threads_for_rows(along.numel()), 0, stream(), pointer<T>(dy),
-           pointer<T>(y), a, pointer<T>(along));
+    launch(attention_along<T>, blocks_for_rows(along.numel()), threads_for_rows(along.numel()), 0, stream(),
+           pointer<T>(dy), pointer<T>(y), a, pointer<T>(along));
     if (dq.defined()) {
       const Size size = fit<T>(a, a.queries, [](const Attention& x) { return 2 * x.width() + x.out + x.tile; });
       const std::int64_t blocks = blocks_for(a.queries, size.threads / warp_threads) * a.batch * a.heads;
-      launch(attention_dq<T>, blocks, size.threads, size.bytes, stream(), pointer<T>(dy), pointer<T>(q), pointer<T>(k), pointer<T>(v),
-             pointer<T>(shared_key), pointer<T>(log_sum), pointer<T>(along), a, dq.ptr<T>());
+      launch(attention_dq<T>, blocks, size.threads, size.bytes, stream(), pointer<T>(dy), pointer<T>(q), pointer<T>(k),
+             pointer<T>(v), pointer<T>(shared_key), pointer<T>(log_sum), pointer<T>(along), a, dq.ptr<T>());
     }
     if (dk.defined() || dv.defined() || dshared.defined()) {
       const Size size = fit<T>(a, a.keys, [](const Attention& x) { return 2 * (x.width() + x.out + x.tile); });
       const std::int64_t blocks = blocks_for(a.keys, size.threads / warp_threads) * a.batch * a.heads;
-      launch(attention_dkv<T>, blocks, size.threads, size.bytes, stream(), pointer<T>(dy), pointer<T>(q), pointer<T>(k), pointer<T>(v),
-             pointer<T>(shared_key), pointer<T>(log_sum), pointer<T>(along), a, pointer<T>(dk), pointer<T>(dv), pointer<T>(parts));
+      launch(attention_dkv<T>, blocks, size.threads, size.bytes, stream(), pointer<T>(dy), pointer<T>(q), pointer<T>(k),
+             pointer<T>(v), pointer<T>(shared_key), pointer<T>(log_sum), pointer<T>(along), a, pointer<T>(dk),
+             pointer<T>(dv), pointer<T>(parts));
     }
   });
   if (dshared.defined()) entry::sum(parts, a.batch * a.keys, a.heads, a.shared, dshared);

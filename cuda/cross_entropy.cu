@@ -9,8 +9,8 @@ namespace {
 /// One warp per row: its lse, its loss and whether it counts; per_row is (2, rows).
 template <typename T, typename Index>
 __global__ void __launch_bounds__(block_threads)
-    cross_entropy_rows(const T* logits, const Index* targets, std::int64_t rows, std::int64_t classes, std::int64_t ignored,
-                       double smoothing, T* lse, double* per_row, Report bad) {
+    cross_entropy_rows(const T* logits, const Index* targets, std::int64_t rows, std::int64_t classes,
+                       std::int64_t ignored, double smoothing, T* lse, double* per_row, Report bad) {
   const std::int64_t row = warp_index();
   if (row >= rows) return;
   const bool first = lane_index() == 0;
@@ -46,8 +46,8 @@ __global__ void __launch_bounds__(warp_threads) cross_entropy_finish(const doubl
 template <typename T, typename Index>
 __global__ void __launch_bounds__(block_threads)
     cross_entropy_backward_rows(const T* dloss, const T* logits, const Index* targets, std::int64_t rows,
-                                std::int64_t classes, std::int64_t ignored, double smoothing, const T* lse, const T* share,
-                                T* dlogits) {
+                                std::int64_t classes, std::int64_t ignored, double smoothing, const T* lse,
+                                const T* share, T* dlogits) {
   const std::int64_t row = warp_index();
   if (row >= rows) return;
   const std::int64_t target = targets[row];
@@ -72,8 +72,8 @@ void visit_both(const Tensor& logits, const Tensor& targets, F&& f) {
 
 }  // namespace
 
-void entry::cross_entropy(const Tensor& logits, const Tensor& targets, std::int64_t ignored, double smoothing, Tensor& lse,
-                          Tensor& share, Tensor& loss) {
+void entry::cross_entropy(const Tensor& logits, const Tensor& targets, std::int64_t ignored, double smoothing,
+                          Tensor& lse, Tensor& share, Tensor& loss) {
   const std::int64_t classes = logits.dim(-1), rows = targets.numel();
   const Options doubles = {DType::float64, logits.device()};
   const Tensor per_row = empty({2, rows}, doubles), totals = empty({2}, doubles);
@@ -87,8 +87,9 @@ void entry::cross_entropy(const Tensor& logits, const Tensor& targets, std::int6
   });
 }
 
-void entry::cross_entropy_backward(const Tensor& dloss, const Tensor& logits, const Tensor& targets, std::int64_t ignored,
-                                   double smoothing, const Tensor& lse, const Tensor& share, Tensor& dlogits) {
+void entry::cross_entropy_backward(const Tensor& dloss, const Tensor& logits, const Tensor& targets,
+                                   std::int64_t ignored, double smoothing, const Tensor& lse, const Tensor& share,
+                                   Tensor& dlogits) {
   const std::int64_t classes = logits.dim(-1), rows = targets.numel();
   visit_both(logits, targets, [&](auto type, auto tag) {
     using T = decltype(type);

@@ -9,8 +9,8 @@ namespace {
 /// One thread per pack of V columns of a choice i: y[row_of[i]] = x[i / k].
 template <int V, typename T>
 __global__ void __launch_bounds__(block_threads)
-    dispatch_rows_kernel(const T* x, const std::int32_t* row_of, std::int64_t choices, std::int64_t k, std::int64_t width,
-                         T* y, Report bad) {
+    dispatch_rows_kernel(const T* x, const std::int32_t* row_of, std::int64_t choices, std::int64_t k,
+                         std::int64_t width, T* y, Report bad) {
   const std::int64_t at = thread_index() * V;
   if (at >= choices * width) return;
   const std::int64_t i = at / width, c = at % width, row = row_of[i];
@@ -24,8 +24,8 @@ __global__ void __launch_bounds__(block_threads)
 /// One thread per pack of V columns of a token; null weights stand for ones.
 template <int V, typename T>
 __global__ void __launch_bounds__(block_threads)
-    combine_rows_kernel(const T* rows, const T* weights, const std::int32_t* row_of, std::int64_t tokens, std::int64_t k,
-                        std::int64_t width, T* y, Report bad) {
+    combine_rows_kernel(const T* rows, const T* weights, const std::int32_t* row_of, std::int64_t tokens,
+                        std::int64_t k, std::int64_t width, T* y, Report bad) {
   const std::int64_t at = thread_index() * V;
   if (at >= tokens * width) return;
   const std::int64_t t = at / width, c = at % width;
@@ -80,8 +80,8 @@ void entry::dispatch_rows(const Tensor& x, const Tensor& row_of, Tensor& y) {
     const bool whole = whole_packs<T>(width, x.ptr<T>(), y.ptr<T>());
     const std::int64_t n = choices * width / (whole ? Pack<T>::size : 1);
     launch(whole ? dispatch_rows_kernel<Pack<T>::size, T> : dispatch_rows_kernel<1, T>, blocks_for(n, threads_for(n)),
-           threads_for(n), 0, stream(), x.ptr<T>(), row_of.ptr<std::int32_t>(), choices, row_of.dim(1), width, y.ptr<T>(),
-           report());
+           threads_for(n), 0, stream(), x.ptr<T>(), row_of.ptr<std::int32_t>(), choices, row_of.dim(1), width,
+           y.ptr<T>(), report());
   });
 }
 
@@ -102,9 +102,9 @@ void entry::combine_rows_backward(const Tensor& dy, const Tensor& rows, const Te
   visit_float(dy.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const std::int64_t choices = row_of.numel();
-    launch(combine_rows_backward_kernel<T>, blocks_for_rows(choices), threads_for_rows(choices), 0, stream(), dy.ptr<T>(),
-           pointer<T>(rows), pointer<T>(weights), row_of.ptr<std::int32_t>(), choices, row_of.dim(1), dy.dim(1),
-           pointer<T>(drows), pointer<T>(dweights));
+    launch(combine_rows_backward_kernel<T>, blocks_for_rows(choices), threads_for_rows(choices), 0, stream(),
+           dy.ptr<T>(), pointer<T>(rows), pointer<T>(weights), row_of.ptr<std::int32_t>(), choices, row_of.dim(1),
+           dy.dim(1), pointer<T>(drows), pointer<T>(dweights));
   });
 }
 

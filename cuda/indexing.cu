@@ -156,7 +156,8 @@ void entry::embedding(const Tensor& table, const Tensor& index, Tensor& y) {
     using T = decltype(type);
     using Index = decltype(tag);
     constexpr int wide = Pack<T>::size;
-    const bool whole = width % wide == 0 && is_pack_aligned<Pack<T>>(table.ptr<T>()) && is_pack_aligned<Pack<T>>(y.ptr<T>());
+    const bool whole =
+        width % wide == 0 && is_pack_aligned<Pack<T>>(table.ptr<T>()) && is_pack_aligned<Pack<T>>(y.ptr<T>());
     const std::int64_t threads = whole ? y.numel() / wide : y.numel();
     launch(whole ? embedding_kernel<wide, T, Index> : embedding_kernel<1, T, Index>,
            blocks_for(threads, threads_for(threads)), threads_for(threads), 0, stream(), table.ptr<T>(), table.dim(0),
@@ -171,8 +172,8 @@ void entry::index_add(const Tensor& x, const Tensor& index, const Tensor& source
     using T = decltype(type);
     using Index = decltype(tag);
     const int threads = threads_for(width);
-    launch(index_add_kernel<T, Index>, rows * blocks_for(width, threads), threads, 0, stream(),
-           pointer<T>(x), pointer<Index>(index), count, pointer<T>(source), rows, width, y.ptr<T>(), report());
+    launch(index_add_kernel<T, Index>, rows * blocks_for(width, threads), threads, 0, stream(), pointer<T>(x),
+           pointer<Index>(index), count, pointer<T>(source), rows, width, y.ptr<T>(), report());
   });
 }
 

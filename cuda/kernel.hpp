@@ -31,8 +31,6 @@
 namespace folio::FOLIO_CUDA {
 
 /// How many blocks of `threads` cover `n` items: ⌈n / threads⌉.
-constexpr std::int64_t blocks_for(std::int64_t n, std::int64_t threads) {
-  return (n + threads - 1) / threads;
-}
+constexpr std::int64_t blocks_for(std::int64_t n, std::int64_t threads) { return (n + threads - 1) / threads; }
 
 }  // namespace folio::FOLIO_CUDA

@@ -78,7 +78,8 @@ Walk<N> make_walk(const std::array<const Tensor*, N>& operands) {
   const Shape& full = operands[0]->shape();
   const std::int64_t count = numel(full);
   require(count <= std::numeric_limits<std::int32_t>::max(), [&] {
-    return "an element-wise kernel on a GPU takes up to 2147483647 elements, not " + to_string(full) + ": split the tensor";
+    return "an element-wise kernel on a GPU takes up to 2147483647 elements, not " + to_string(full) +
+           ": split the tensor";
   });
   std::array<Strides, N> strides;
   for (int o = 0; o < N; ++o) strides[o] = broadcast_strides(operands[o]->shape(), operands[o]->strides(), full);

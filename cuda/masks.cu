@@ -7,11 +7,15 @@ namespace {
 
 struct Relu {
   template <typename T>
-  __device__ T operator()(T x) const { return x < T{0} ? T{0} : x; }
+  __device__ T operator()(T x) const {
+    return x < T{0} ? T{0} : x;
+  }
 };
 struct ReluMask {
   template <typename T>
-  __device__ std::int32_t operator()(T x) const { return !(x <= T{0}); }
+  __device__ std::int32_t operator()(T x) const {
+    return !(x <= T{0});
+  }
 };
 struct Clamp {
   double low, high;
@@ -24,17 +28,23 @@ struct Clamp {
 struct ClampMask {
   double low, high;
   template <typename T>
-  __device__ std::int32_t operator()(T x) const { return !(x < static_cast<T>(low) || x > static_cast<T>(high)); }
+  __device__ std::int32_t operator()(T x) const {
+    return !(x < static_cast<T>(low) || x > static_cast<T>(high));
+  }
 };
 struct Where {
   template <typename C, typename T>
-  __device__ T operator()(C condition, T a, T b) const { return condition != C{0} ? a : b; }
+  __device__ T operator()(C condition, T a, T b) const {
+    return condition != C{0} ? a : b;
+  }
 };
 struct ApplyMask {
   double factor;
   bool kept;
   template <typename M, typename T>
-  __device__ T operator()(M mask, T x) const { return (mask != M{0}) == kept ? static_cast<T>(factor) * x : T{0}; }
+  __device__ T operator()(M mask, T x) const {
+    return (mask != M{0}) == kept ? static_cast<T>(factor) * x : T{0};
+  }
 };
 
 /// Philox4x32-10 (Salmon et al. 2011): the words of block `index`, as RandomStream::block gives them.

@@ -42,7 +42,8 @@ template <typename T>
 Factor<T> as_factor(const Tensor& x) {
   const bool straight = is_row_major(x);
   const Tensor rows = straight ? x : swapped(x);
-  const std::int64_t stride = rows.dim(-2) > 1 ? rows.strides()[rows.rank() - 2] : std::max<std::int64_t>(rows.dim(-1), 1);
+  const std::int64_t stride =
+      rows.dim(-2) > 1 ? rows.strides()[rows.rank() - 2] : std::max<std::int64_t>(rows.dim(-1), 1);
   return {x.ptr<T>(), stride, !straight};
 }
 
@@ -58,15 +59,15 @@ void gemm(std::int64_t m, std::int64_t n, std::int64_t k, Factor<T> a, Factor<T>
   const T alpha = 1, beta = accumulate ? 1 : 0;
   const auto operation = [](const Factor<T>& x) { return x.transposed ? CUBLAS_OP_T : CUBLAS_OP_N; };
   const cudaDataType type = single ? CUDA_R_32F : CUDA_R_64F;
-  check(cublasGemmStridedBatchedEx(cublas(), operation(b), operation(a), as_int(n), as_int(m), as_int(k), &alpha, b.data,
-                                   type, as_int(b.stride), b.batch_stride, a.data, type, as_int(a.stride), a.batch_stride,
-                                   &beta, c, type, as_int(c_stride), c_batch, as_int(batch),
+  check(cublasGemmStridedBatchedEx(cublas(), operation(b), operation(a), as_int(n), as_int(m), as_int(k), &alpha,
+                                   b.data, type, as_int(b.stride), b.batch_stride, a.data, type, as_int(a.stride),
+                                   a.batch_stride, &beta, c, type, as_int(c_stride), c_batch, as_int(batch),
                                    single ? CUBLAS_COMPUTE_32F : CUBLAS_COMPUTE_64F, CUBLAS_GEMM_DEFAULT));
 }
 template void gemm(std::int64_t, std::int64_t, std::int64_t, Factor<float>, Factor<float>, float*, std::int64_t, bool,
                    std::int64_t, std::int64_t);
-template void gemm(std::int64_t, std::int64_t, std::int64_t, Factor<double>, Factor<double>, double*, std::int64_t, bool,
-                   std::int64_t, std::int64_t);
+template void gemm(std::int64_t, std::int64_t, std::int64_t, Factor<double>, Factor<double>, double*, std::int64_t,
+                   bool, std::int64_t, std::int64_t);
 
 void entry::matmul(const Tensor& a, const Tensor& b, bool accumulate, Tensor& y) {
   const std::int64_t m = y.dim(-2), n = y.dim(-1), k = a.dim(-1);
@@ -88,7 +89,8 @@ void entry::matmul(const Tensor& a, const Tensor& b, bool accumulate, Tensor& y)
     while (outer > 0) {
       const int d = outer - 1;
       if (inner > 1 && batch[d] > 1 &&
-          (a_strides[d] != fa.batch_stride * inner || b_strides[d] != fb.batch_stride * inner)) break;
+          (a_strides[d] != fa.batch_stride * inner || b_strides[d] != fb.batch_stride * inner))
+        break;
       if (inner == 1) fa.batch_stride = a_strides[d], fb.batch_stride = b_strides[d];
       inner *= batch[d];
       --outer;

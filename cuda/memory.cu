@@ -49,8 +49,8 @@ class BlockCache {
     std::size_t free = 0, total = 0;
     check(cudaMemGetInfo(&free, &total));
     const auto mib = [](std::size_t bytes) { return std::to_string(bytes >> 20) + " MiB"; };
-    throw Error("out of device memory: asked for " + mib(size) + ", tensors hold " + mib(held_) + ", free are " + mib(free) +
-                " of " + mib(total) + ": a smaller batch needs less");
+    throw Error("out of device memory: asked for " + mib(size) + ", tensors hold " + mib(held_) + ", free are " +
+                mib(free) + " of " + mib(total) + ": a smaller batch needs less");
   }
   void release_all() {
     check(cudaStreamSynchronize(stream()));
@@ -124,7 +124,8 @@ void throw_complaint() {
   if (found == no_complaint) return;
   check(cudaMemsetAsync(report(), 0xff, sizeof(found), stream()));
   throw Error(std::string(name_of(static_cast<Finder>(found & 0xff))) + ": the index at position " +
-              std::to_string(found >> 8) + " points outside the tensor that it indexes; found on the device, some ops later");
+              std::to_string(found >> 8) +
+              " points outside the tensor that it indexes; found on the device, some ops later");
 }
 
 void wait_and_check() {

@@ -9,8 +9,8 @@ constexpr std::int64_t rows_per_part = 64;
 
 template <typename T>
 __global__ void __launch_bounds__(block_threads)
-    rms_norm_kernel(const T* x, std::int64_t stride, const T* weight, std::int64_t rows, std::int64_t d, double eps, T* y,
-                    T* r) {
+    rms_norm_kernel(const T* x, std::int64_t stride, const T* weight, std::int64_t rows, std::int64_t d, double eps,
+                    T* y, T* r) {
   const std::int64_t row = warp_index();
   if (row >= rows) return;
   const T* in = x + row * stride;
@@ -72,7 +72,8 @@ void entry::rms_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& w
              x.ptr<T>(), x.strides()[0], weight.ptr<T>(), r.ptr<T>(), rows, d, dx.ptr<T>());
     }
     if (!dw.defined()) return;
-    const std::int64_t parts = std::max<std::int64_t>(1, blocks_for(rows, rows_per_part)), threads = threads_for(parts * d);
+    const std::int64_t parts = std::max<std::int64_t>(1, blocks_for(rows, rows_per_part)),
+                       threads = threads_for(parts * d);
     const Tensor partial = empty({parts, d}, x.options());
     launch(rms_norm_dw<T>, blocks_for(parts * d, threads), static_cast<int>(threads), 0, stream(), pointer<T>(dy),
            dy.strides()[0], pointer<T>(x), x.strides()[0], pointer<T>(r), rows, d, parts, partial.ptr<T>());

@@ -37,8 +37,8 @@ void entry::rope(const Tensor& x, const Tensor& turns, std::int64_t skip, RopePa
     const Strides& stride = x.strides();
     const Heads heads = {stride[0], stride[1], stride[2], x.dim(1), x.dim(2), x.dim(3), skip, turns.dim(2)};
     const std::int64_t n = x.numel();
-    launch(rope_kernel<T>, blocks_for(n, threads_for(n)), threads_for(n), 0, stream(), x.ptr<T>(), turns.ptr<T>(), heads,
-           layout == RopePairs::interleaved, inverse ? T{-1} : T{1}, n, y.ptr<T>());
+    launch(rope_kernel<T>, blocks_for(n, threads_for(n)), threads_for(n), 0, stream(), x.ptr<T>(), turns.ptr<T>(),
+           heads, layout == RopePairs::interleaved, inverse ? T{-1} : T{1}, n, y.ptr<T>());
   });
 }
 

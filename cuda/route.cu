@@ -11,7 +11,8 @@ constexpr int chunk = block_threads;  // choices per block
 __global__ void __launch_bounds__(block_threads)
     route_count(const std::int32_t* chosen, std::int64_t n, std::int32_t experts, std::int32_t* counts, Report bad) {
   std::int32_t* const mine = counts + std::int64_t{blockIdx.x} * experts;
-  for (std::int32_t e = static_cast<std::int32_t>(threadIdx.x); e < experts; e += static_cast<std::int32_t>(blockDim.x)) {
+  for (std::int32_t e = static_cast<std::int32_t>(threadIdx.x); e < experts;
+       e += static_cast<std::int32_t>(blockDim.x)) {
     mine[e] = 0;
   }
   __syncthreads();
@@ -51,8 +52,8 @@ __global__ void __launch_bounds__(block_threads)
 
 /// A choice's row: where its chunk's choices of that expert begin, and how many of them come before it.
 __global__ void __launch_bounds__(block_threads)
-    route_place(const std::int32_t* chosen, std::int64_t n, std::int64_t k, std::int32_t experts, const std::int32_t* begins,
-                std::int32_t* token_of_row, std::int32_t* row_of) {
+    route_place(const std::int32_t* chosen, std::int64_t n, std::int64_t k, std::int32_t experts,
+                const std::int32_t* begins, std::int32_t* token_of_row, std::int32_t* row_of) {
   SHARED(std::int32_t, expert, [chunk]);
   const std::int64_t i = std::int64_t{blockIdx.x} * chunk + threadIdx.x;
   const std::int32_t mine = i < n ? chosen[i] : -1;

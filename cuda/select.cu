@@ -94,12 +94,12 @@ void entry::extreme(const Tensor& x, std::int64_t outer, std::int64_t n, std::in
     using T = decltype(tag);
     const T sign = which == Extreme::max ? T{1} : T{-1};
     if (inner == 1) {
-      launch(extreme_of_rows<T>, blocks_for_rows(outer), threads_for_rows(outer), 0, stream(), x.ptr<T>(), outer, n, sign,
-             y.ptr<T>(), index.ptr<std::int32_t>());
+      launch(extreme_of_rows<T>, blocks_for_rows(outer), threads_for_rows(outer), 0, stream(), x.ptr<T>(), outer, n,
+             sign, y.ptr<T>(), index.ptr<std::int32_t>());
     } else {
       const int threads = threads_for(outer * inner);
-      launch(extreme_of_columns<T>, blocks_for(outer * inner, threads), threads, 0, stream(), x.ptr<T>(), outer, n, inner,
-             sign, y.ptr<T>(), index.ptr<std::int32_t>());
+      launch(extreme_of_columns<T>, blocks_for(outer * inner, threads), threads, 0, stream(), x.ptr<T>(), outer, n,
+             inner, sign, y.ptr<T>(), index.ptr<std::int32_t>());
     }
   });
 }
@@ -109,8 +109,8 @@ void entry::top_k(const Tensor& x, Tensor& y, Tensor& index) {
   visit_float(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const std::int64_t n = x.dim(-1), k = y.dim(-1), rows = y.numel() / k;
-    launch(top_k_kernel<T>, blocks_for_rows(rows), threads_for_rows(rows), 0, stream(), x.ptr<T>(), rows, n, k, y.ptr<T>(),
-           index.ptr<std::int32_t>());
+    launch(top_k_kernel<T>, blocks_for_rows(rows), threads_for_rows(rows), 0, stream(), x.ptr<T>(), rows, n, k,
+           y.ptr<T>(), index.ptr<std::int32_t>());
   });
 }
 

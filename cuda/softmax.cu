@@ -27,7 +27,8 @@ __global__ void __launch_bounds__(block_threads)
 }
 
 template <typename T>
-__global__ void __launch_bounds__(block_threads) log_softmax_kernel(const T* x, std::int64_t rows, std::int64_t n, T* y) {
+__global__ void __launch_bounds__(block_threads)
+    log_softmax_kernel(const T* x, std::int64_t rows, std::int64_t n, T* y) {
   const std::int64_t row = warp_index();
   if (row >= rows) return;
   const RowTotal<T> sum = row_total(x + row * n, n);
@@ -60,7 +61,8 @@ void forward(Forward<T> kernel, const Tensor& x, Tensor& y) {
 template <typename T>
 void backward(Backward<T> kernel, const Tensor& dy, const Tensor& y, Tensor& dx) {
   const std::int64_t n = y.dim(-1), rows = y.numel() / n;
-  launch(kernel, blocks_for_rows(rows), threads_for_rows(rows), 0, stream(), dy.ptr<T>(), y.ptr<T>(), rows, n, dx.ptr<T>());
+  launch(kernel, blocks_for_rows(rows), threads_for_rows(rows), 0, stream(), dy.ptr<T>(), y.ptr<T>(), rows, n,
+         dx.ptr<T>());
 }
 
 }  // namespace
@@ -79,7 +81,8 @@ void entry::log_softmax(const Tensor& x, Tensor& y) {
 }
 void entry::log_softmax_backward(const Tensor& dy, const Tensor& y, Tensor& dx) {
   if (y.numel() == 0) return;
-  visit_float(y.dtype(), [&](auto tag) { backward<decltype(tag)>(log_softmax_backward_kernel<decltype(tag)>, dy, y, dx); });
+  visit_float(y.dtype(),
+              [&](auto tag) { backward<decltype(tag)>(log_softmax_backward_kernel<decltype(tag)>, dy, y, dx); });
 }
 
 }  // namespace folio::FOLIO_CUDA

@@ -24,7 +24,8 @@ __global__ void __launch_bounds__(block_threads)
 /// One thread per column of a part: y[o, part, c] = Σ over the part's rows of x[o, r, c]. Neighbours read neighbours.
 template <typename T>
 __global__ void __launch_bounds__(block_threads)
-    sum_columns_kernel(const T* x, std::int64_t outer, std::int64_t reduced, std::int64_t inner, std::int64_t parts, T* y) {
+    sum_columns_kernel(const T* x, std::int64_t outer, std::int64_t reduced, std::int64_t inner, std::int64_t parts,
+                       T* y) {
   const std::int64_t i = thread_index();
   if (i >= outer * parts * inner) return;
   const std::int64_t c = i % inner, part = i / inner % parts, o = i / inner / parts;
@@ -52,7 +53,8 @@ void sum_rows(const T* x, std::int64_t rows, std::int64_t columns, T* y, Device 
   const std::int64_t parts = std::max<std::int64_t>(1, blocks_for(columns, columns_per_warp)), tasks = rows * parts;
   const Tensor scratch = parts > 1 ? empty({tasks}, {dtype_of<T>(), device}) : Tensor();
   T* const out = parts > 1 ? scratch.ptr<T>() : y;
-  launch(sum_rows_kernel<T>, blocks_for_rows(tasks), threads_for_rows(tasks), 0, stream(), x, rows, columns, parts, out);
+  launch(sum_rows_kernel<T>, blocks_for_rows(tasks), threads_for_rows(tasks), 0, stream(), x, rows, columns, parts,
+         out);
   if (parts > 1) sum_rows<T>(out, rows, parts, y, device);
 }
 template void sum_rows(const float*, std::int64_t, std::int64_t, float*, Device);

@@ -12,8 +12,8 @@ struct RowStrides {
 /// One thread per pack of V channels; dgate or dup may be null.
 template <int V, typename T>
 __global__ void __launch_bounds__(block_threads)
-    swiglu_backward_kernel(const T* dy, const T* gate, const T* up, RowStrides stride, std::int64_t rows, std::int64_t d,
-                           T* dgate, T* dup) {
+    swiglu_backward_kernel(const T* dy, const T* gate, const T* up, RowStrides stride, std::int64_t rows,
+                           std::int64_t d, T* dgate, T* dup) {
   const std::int64_t i = thread_index() * V;
   if (i >= rows * d) return;
   const std::int64_t row = i / d, c = i % d;

@@ -76,8 +76,14 @@ void entry::adamw(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, const AdamWS
   visit_float(p.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const auto as = [](double x) { return static_cast<T>(x); };
-    const AdamWFactors<T> factors = {as(s.beta1), as(s.beta2), as(1 - s.beta1), as(1 - s.beta2), as(s.eps),
-                                     as(s.gradient_factor), as(1 - s.lr * s.weight_decay), as(s.lr / s.correction1),
+    const AdamWFactors<T> factors = {as(s.beta1),
+                                     as(s.beta2),
+                                     as(1 - s.beta1),
+                                     as(1 - s.beta2),
+                                     as(s.eps),
+                                     as(s.gradient_factor),
+                                     as(1 - s.lr * s.weight_decay),
+                                     as(s.lr / s.correction1),
                                      as(1 / std::sqrt(s.correction2))};
     const bool whole = whole_packs<T>(p.numel(), p.ptr<T>(), g.ptr<T>(), m.ptr<T>(), v.ptr<T>());
     const std::int64_t threads = whole ? p.numel() / Pack<T>::size : p.numel();
@@ -103,8 +109,8 @@ void entry::squared_norm(const Tensor& x, Tensor& y) {
   const Tensor partial = empty({parts}, {DType::float64, x.device()});
   visit_float(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    launch(squared_norm_kernel<T>, blocks_for_rows(parts), threads_for_rows(parts), 0, stream(), pointer<T>(x), x.numel(),
-           partial.ptr<double>());
+    launch(squared_norm_kernel<T>, blocks_for_rows(parts), threads_for_rows(parts), 0, stream(), pointer<T>(x),
+           x.numel(), partial.ptr<double>());
   });
   sum_rows<double>(partial.ptr<double>(), 1, parts, y.ptr<double>(), x.device());
 }

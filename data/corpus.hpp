@@ -14,9 +14,7 @@ struct SplitText {
 };
 
 /// ⌊0.9·n⌋ exactly: 1,003,854 of Tiny Shakespeare's 1,115,394.
-constexpr std::int64_t train_characters(std::int64_t n) {
-  return n - (n + 9) / 10;
-}
+constexpr std::int64_t train_characters(std::int64_t n) { return n - (n + 9) / 10; }
 
 /// Error where the text is empty or not UTF-8.
 SplitText split_by_position(std::string_view text);

@@ -156,9 +156,7 @@ std::string transfer(const PinnedFile& file, std::FILE* out) {
 
 }  // namespace
 
-bool can_download() {
-  return true;
-}
+bool can_download() { return true; }
 
 void download(const PinnedFile& file, const fs::path& target) {
   Temporary temporary(target, file.address);
@@ -172,9 +170,7 @@ void download(const PinnedFile& file, const fs::path& target) {
 
 #else
 
-bool can_download() {
-  return false;
-}
+bool can_download() { return false; }
 
 void download(const PinnedFile& file, const std::filesystem::path&) {
   throw Error(file.address + ": built without libcurl: downloads are off");

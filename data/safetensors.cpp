@@ -54,7 +54,8 @@ class Reader {
     check(size >= 8, "shorter than the 8 bytes of its header's length");
     std::uint64_t length = 0;
     in.read(reinterpret_cast<char*>(&length), 8);
-    check(length <= longest_header, "header of " + std::to_string(length) + " bytes, more than the 100,000,000 allowed");
+    check(length <= longest_header,
+          "header of " + std::to_string(length) + " bytes, more than the 100,000,000 allowed");
     check(length <= size - 8, "header of " + std::to_string(length) + " bytes runs past the end of the file");
     std::string header(length, '\0');
     in.read(header.data(), static_cast<std::streamsize>(length));
@@ -74,9 +75,8 @@ class Reader {
 
  private:
   void check(bool holds, const std::string& reason, const std::string& tensor = {}) const {
-    require(holds, [&] {
-      return path_.string() + ": " + (tensor.empty() ? "" : "tensor '" + tensor + "': ") + reason;
-    });
+    require(holds,
+            [&] { return path_.string() + ": " + (tensor.empty() ? "" : "tensor '" + tensor + "': ") + reason; });
   }
 
   Json parse_json(const std::string& header) const {
@@ -121,7 +121,10 @@ class Reader {
               entry.contains("data_offsets") && entry["dtype"].is_string() && entry["shape"].is_array() &&
               entry["data_offsets"].is_array() && entry["data_offsets"].size() == 2,
           "needs exactly dtype, shape and two data_offsets", name);
-    Extent e{name, DType::float32, {}, whole_number(entry["data_offsets"][0], name, "an offset"),
+    Extent e{name,
+             DType::float32,
+             {},
+             whole_number(entry["data_offsets"][0], name, "an offset"),
              whole_number(entry["data_offsets"][1], name, "an offset")};
     const auto dtype = entry["dtype"].get<std::string>();
     const auto* found = std::find_if(std::begin(dtype_names), std::end(dtype_names),
@@ -138,8 +141,10 @@ class Reader {
       e.shape.push_back(static_cast<std::int64_t>(n));
     }
     check(e.begin <= e.end, "its offsets run backwards", name);
-    check(e.end - e.begin == bytes, "holds " + std::to_string(e.end - e.begin) + " bytes, but its shape " +
-                                        to_string(e.shape) + " of " + dtype + " takes " + std::to_string(bytes), name);
+    check(e.end - e.begin == bytes,
+          "holds " + std::to_string(e.end - e.begin) + " bytes, but its shape " + to_string(e.shape) + " of " + dtype +
+              " takes " + std::to_string(bytes),
+          name);
     return e;
   }
 

@@ -12,9 +12,7 @@ namespace folio::data {
 
 #if FOLIO_HAS_OPENSSL
 
-bool has_sha256() {
-  return true;
-}
+bool has_sha256() { return true; }
 
 std::string sha256(std::string_view bytes) {
   std::array<unsigned char, 32> digest{};
@@ -32,13 +30,9 @@ std::string sha256(std::string_view bytes) {
 
 #else
 
-bool has_sha256() {
-  return false;
-}
+bool has_sha256() { return false; }
 
-std::string sha256(std::string_view) {
-  throw Error("sha256: built without OpenSSL: install it and configure again");
-}
+std::string sha256(std::string_view) { throw Error("sha256: built without OpenSSL: install it and configure again"); }
 
 #endif
 

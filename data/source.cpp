@@ -15,9 +15,7 @@ std::optional<std::string> variable(const char* name) {
   return value != nullptr && *value != '\0' ? std::optional<std::string>(value) : std::nullopt;
 }
 
-std::string size_of(const std::string& text) {
-  return ": " + std::to_string(text.size()) + " bytes";
-}
+std::string size_of(const std::string& text) { return ": " + std::to_string(text.size()) + " bytes"; }
 
 /// A place to look in: its name, and a way to get the text, which throws a line that names it where there is none.
 struct Place {

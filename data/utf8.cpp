@@ -80,14 +80,10 @@ std::string encode_utf8(std::u32string_view characters) {
 
 std::string show_character(char32_t character) {
   switch (character) {
-    case U'\n':
-      return "'\\n'";
-    case U'\r':
-      return "'\\r'";
-    case U'\t':
-      return "'\\t'";
-    default:
-      break;
+    case U'\n': return "'\\n'";
+    case U'\r': return "'\\r'";
+    case U'\t': return "'\\t'";
+    default: break;
   }
   std::string shown;
   const bool control = character < 0x20 || (character >= 0x7F && character < 0xA0);

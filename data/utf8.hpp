@@ -12,9 +12,7 @@ std::u32string decode_utf8(std::string_view text);
 std::string encode_utf8(std::u32string_view characters);
 
 /// True for the bytes that begin a character, so that counting them in valid UTF-8 counts characters.
-constexpr bool begins_character(char byte) {
-  return (static_cast<unsigned char>(byte) & 0xC0) != 0x80;
-}
+constexpr bool begins_character(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) != 0x80; }
 
 /// A character as a person can read it: 'a', '\n', 'é' (U+00E9); control characters by number alone (U+0007).
 std::string show_character(char32_t character);

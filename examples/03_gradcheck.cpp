@@ -31,6 +31,6 @@ int main() {
     return {scores / sum(scores, {-1}, /*keep=*/true)};  // (3, 2)
   };
   std::cout << "softmax of a product: " << gradcheck(attention_like, inputs) << "\n\n";
-  std::cout << "a wrong derivative:   " << gradcheck([](const Tensors& in) -> Tensors { return {wrong_cube(in[0])}; }, {inputs[0]})
-            << "\n";
+  std::cout << "a wrong derivative:   "
+            << gradcheck([](const Tensors& in) -> Tensors { return {wrong_cube(in[0])}; }, {inputs[0]}) << "\n";
 }

@@ -23,8 +23,9 @@ int main() {
     for (const double bias : {0.0, 1.0}) {
       router.e_score_correction_bias.copy_from(tensor({0, 0, bias, 0}));
       const Gating g = router(token);
-      std::cout << (gate == Gate::selection_bias ? "bias beside the scores" : "bias in the logits    ") << ", bias of expert 2: "
-                << bias << "\n  scores  " << g.scores << "\n  chosen  " << g.chosen << "\n  weights " << g.weights << "\n";
+      std::cout << (gate == Gate::selection_bias ? "bias beside the scores" : "bias in the logits    ")
+                << ", bias of expert 2: " << bias << "\n  scores  " << g.scores << "\n  chosen  " << g.chosen
+                << "\n  weights " << g.weights << "\n";
     }
   }
 }

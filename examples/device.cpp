@@ -12,8 +12,9 @@ Device chosen_device(const std::string& name) {
     cuda::enable();
     return Device::cuda;
 #else
-    throw Error("device cuda: this build has no CUDA backend, since there was no nvcc; device cuda-emulated runs the same "
-                "kernels on the CPU");
+    throw Error(
+        "device cuda: this build has no CUDA backend, since there was no nvcc; device cuda-emulated runs the same "
+        "kernels on the CPU");
 #endif
   }
   require(name == name_of(Device::cuda_emulated),

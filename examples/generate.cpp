@@ -39,9 +39,11 @@ int main(int argc, char** argv) {
   app.add_option("--from", from, "folder of a train run")->required();
   app.add_option("--prompt", prompt, "the text to go on from; a line break if not given");
   app.add_option("--tokens", tokens, "how many tokens to generate")
-      ->check(whole_number<std::int64_t>(0))->capture_default_str();
+      ->check(whole_number<std::int64_t>(0))
+      ->capture_default_str();
   app.add_option("--temperature", sampling.temperature, "0 always takes the likeliest token")
-      ->check(number("of at least 0", [](double x) { return x >= 0; }))->capture_default_str();
+      ->check(number("of at least 0", [](double x) { return x >= 0; }))
+      ->capture_default_str();
   app.add_option("--top-k", sampling.top_k, "only among the k likeliest; 0: all")->check(whole_number<std::int64_t>(0));
   app.add_option("--top-p", sampling.top_p, "only among the likeliest that hold this share of probability")
       ->check(number("above 0 and at most 1", [](double x) { return x > 0 && x <= 1; }));
@@ -67,7 +69,8 @@ int main(int argc, char** argv) {
     });
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     std::cout << std::endl;
-    std::cerr << fmt::format("{} tokens, {:.1f} tokens/s; ", made.size(), static_cast<double>(made.size()) / std::max(seconds, 1e-9))
+    std::cerr << fmt::format("{} tokens, {:.1f} tokens/s; ", made.size(),
+                             static_cast<double>(made.size()) / std::max(seconds, 1e-9))
               << (no_cache ? "no cache\n" : cache_size(*saved.model));
     return 0;
   });

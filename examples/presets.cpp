@@ -21,12 +21,16 @@ Preset tiny() {
   p.model.v_head_dim = 32;
   p.model.num_routed_experts = 4;
   p.model.expert_intermediate_size = 64;
-  p.training = {.steps = 100, .batch = 8, .lr = 3e-3, .warmup = 10, .log_every = 10, .sample_every = 50, .sample_tokens = 120};
+  p.training = {
+      .steps = 100, .batch = 8, .lr = 3e-3, .warmup = 10, .log_every = 10, .sample_every = 50, .sample_tokens = 120};
   return p;
 }
 
 Preset shakespeare_cpu() {
-  Preset p{.name = "shakespeare-cpu", .summary = "learns Shakespeare on two CPU cores in minutes", .model = {}, .training = {}};
+  Preset p{.name = "shakespeare-cpu",
+           .summary = "learns Shakespeare on two CPU cores in minutes",
+           .model = {},
+           .training = {}};
   p.model.context = 128;
   p.model.hidden_size = 192;
   p.model.num_hidden_layers = 4;
@@ -37,15 +41,29 @@ Preset shakespeare_cpu() {
   p.model.rope_head_dim = 16;
   p.model.v_head_dim = 48;
   p.model.expert_intermediate_size = 192;
-  p.training = {.steps = 1000, .batch = 16, .lr = 4e-3, .lr_floor = 0.05, .warmup = 50, .log_every = 50,
-                .validate_every = 500, .sample_every = 250, .sample_tokens = 400};
+  p.training = {.steps = 1000,
+                .batch = 16,
+                .lr = 4e-3,
+                .lr_floor = 0.05,
+                .warmup = 50,
+                .log_every = 50,
+                .validate_every = 500,
+                .sample_every = 250,
+                .sample_tokens = 400};
   return p;
 }
 
 Preset shakespeare_char() {
-  Preset p{.name = "shakespeare-char", .summary = "the full character model: 18.3M parameters", .model = {}, .training = {}};
-  p.training = {.steps = 1000, .batch = 16, .lr = 2e-3, .warmup = 50, .log_every = 10, .validate_every = 200,
-                .sample_every = 200, .sample_tokens = 400};
+  Preset p{
+      .name = "shakespeare-char", .summary = "the full character model: 18.3M parameters", .model = {}, .training = {}};
+  p.training = {.steps = 1000,
+                .batch = 16,
+                .lr = 2e-3,
+                .warmup = 50,
+                .log_every = 10,
+                .validate_every = 200,
+                .sample_every = 200,
+                .sample_tokens = 400};
   return p;  // the defaults of DeepSeekConfig are this model
 }
 
@@ -62,8 +80,14 @@ Preset deepseek_shakespeare_v3() {
   p.model.num_shared_experts = 2;
   p.model.expert_intermediate_size = 384;
   p.model.tie_embeddings = false;
-  p.training = {.steps = 10000, .batch = 16, .accumulate = 4, .lr = 3e-4, .warmup = 100, .log_every = 1,
-                .validate_every = 500, .sample_every = 500};
+  p.training = {.steps = 10000,
+                .batch = 16,
+                .accumulate = 4,
+                .lr = 3e-4,
+                .warmup = 100,
+                .log_every = 1,
+                .validate_every = 500,
+                .sample_every = 500};
   return p;
 }
 

@@ -23,8 +23,8 @@ CLI::Validator whole_number(T least) {
     T value{};
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (error == std::errc() && end == text.data() + text.size() && value >= least) return "";
-    return "takes a whole number from " + std::to_string(least) + " to " + std::to_string(std::numeric_limits<T>::max()) +
-           ", not '" + text + "'";
+    return "takes a whole number from " + std::to_string(least) + " to " +
+           std::to_string(std::numeric_limits<T>::max()) + ", not '" + text + "'";
   };
   return {problem, "", "whole number"};
 }

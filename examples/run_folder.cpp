@@ -83,9 +83,11 @@ void save_weights(const std::filesystem::path& folder, const DeepSeekLM& model) 
 
 SavedModel load_model(const std::filesystem::path& folder) {
   require(std::filesystem::exists(folder / "model.safetensors"), [&] {
-    return folder.string() + " holds no trained model (no model.safetensors); give the --out folder of a finished train run";
+    return folder.string() +
+           " holds no trained model (no model.safetensors); give the --out folder of a finished train run";
   });
-  const std::string config_file = (folder / "config.json").string(), tokenizer_file = (folder / "tokenizer.json").string();
+  const std::string config_file = (folder / "config.json").string(),
+                    tokenizer_file = (folder / "tokenizer.json").string();
   const auto json = nlohmann::json::parse(data::read_file(config_file), nullptr, false);
   require(json.is_object() && json.contains("model") && json["model"].is_object(),
           [&] { return config_file + " is not a run's configuration"; });
@@ -103,9 +105,8 @@ SavedModel load_model(const std::filesystem::path& folder) {
   naming(tokenizer_file, [&] { saved.tokenizer = data::Tokenizer::from_json(description); });
   const auto known = json.value(nlohmann::json::json_pointer("/tokenizer/vocab_size"), std::int64_t{-1});
   require(saved.tokenizer->vocab_size() == known && known <= config.vocab_size, [&] {
-    return tokenizer_file + " has " + std::to_string(saved.tokenizer->vocab_size()) +
-           " tokens, and config.json says " + std::to_string(known) + " for a model of " +
-           std::to_string(config.vocab_size) + ": they are not of one run";
+    return tokenizer_file + " has " + std::to_string(saved.tokenizer->vocab_size()) + " tokens, and config.json says " +
+           std::to_string(known) + " for a model of " + std::to_string(config.vocab_size) + ": they are not of one run";
   });
   Generator unused(0);
   saved.model = std::make_unique<DeepSeekLM>(config, unused);

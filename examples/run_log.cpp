@@ -29,8 +29,13 @@ std::string duration(double seconds) {
 }  // namespace
 
 RunLog::RunLog(const std::filesystem::path& folder, std::int64_t steps)
-    : path_(folder / "metrics.jsonl"), file_(path_), steps_(steps), start_(Clock::now()), terminal_(isatty(STDOUT_FILENO)) {
-  require(file_.is_open(), [&] { return "cannot write " + path_.string() + ": choose a folder you may write with --out"; });
+    : path_(folder / "metrics.jsonl"),
+      file_(path_),
+      steps_(steps),
+      start_(Clock::now()),
+      terminal_(isatty(STDOUT_FILENO)) {
+  require(file_.is_open(),
+          [&] { return "cannot write " + path_.string() + ": choose a folder you may write with --out"; });
 }
 
 RunLog::~RunLog() { clear_bar(); }
@@ -39,7 +44,8 @@ void RunLog::row(const std::string& json) {
   file_ << json << '\n' << std::flush;
   if (file_.good() || row_failed_) return;
   row_failed_ = true;
-  std::cerr << "warning: writing " << path_.string() << " failed: is the disk full? The run goes on without it" << std::endl;
+  std::cerr << "warning: writing " << path_.string() << " failed: is the disk full? The run goes on without it"
+            << std::endl;
 }
 
 void RunLog::step(const StepMetrics& m, const std::optional<Validation>& validation) {
@@ -64,18 +70,22 @@ void RunLog::step(const StepMetrics& m, const std::optional<Validation>& validat
   for (std::size_t e : order) counts.push_back(m.expert_counts[e]);
   std::string val = "-";
   if (last_) val = fmt::format("{:.4f}", last_->loss) + (last_->step == m.step ? "" : fmt::format(" @{}", last_->step));
-  std::cout << fmt::format("Step {}: Loss {:.4f} | Acc {:.4f} | TPS {:.2f}\n", m.step, m.loss, m.accuracy, m.tokens_per_s)
+  std::cout << fmt::format("Step {}: Loss {:.4f} | Acc {:.4f} | TPS {:.2f}\n", m.step, m.loss, m.accuracy,
+                           m.tokens_per_s)
             << fmt::format("  Top Experts: [{}] (Counts: [{}])\n", fmt::join(order, ", "), fmt::join(counts, ", "))
-            << fmt::format("  LR {:.2e} | Grad {:.3f} | MaxVio {:.2f} | Val {}", m.lr, m.grad_norm, m.max_vio, val) << std::endl;
+            << fmt::format("  LR {:.2e} | Grad {:.3f} | MaxVio {:.2f} | Val {}", m.lr, m.grad_norm, m.max_vio, val)
+            << std::endl;
   if (!validation || !last_ || !best_) return;
-  std::cout << fmt::format("Validation after step {}: {:.4f} nats per token (one full sweep of {} windows), MaxVio {:.2f}",
-                           m.step, validation->loss, validation->windows, validation->max_vio)
+  std::cout << fmt::format(
+                   "Validation after step {}: {:.4f} nats per token (one full sweep of {} windows), MaxVio {:.2f}",
+                   m.step, validation->loss, validation->windows, validation->max_vio)
             << std::endl;
   if (last_->loss > best_->loss + overfitting && last_->training < best_->training) {
-    std::cout << fmt::format(
-                     "overfitting: validation {:.4f} is above its best, {:.4f} after step {}, while the training loss falls",
-                     last_->loss, best_->loss, best_->step)
-              << std::endl;
+    std::cout
+        << fmt::format(
+               "overfitting: validation {:.4f} is above its best, {:.4f} after step {}, while the training loss falls",
+               last_->loss, best_->loss, best_->step)
+        << std::endl;
   }
 }
 
@@ -84,7 +94,8 @@ void RunLog::validated(std::int64_t step, const Validation& v) {
   losses_ = 0;
   losses_of_ = 0;
   if (!best_ || last_->loss < best_->loss) best_ = last_;
-  row(nlohmann::ordered_json{{"step", step}, {"val_loss", v.loss}, {"best_val_loss", best_->loss}, {"val_max_vio", v.max_vio}}
+  row(nlohmann::ordered_json{
+      {"step", step}, {"val_loss", v.loss}, {"best_val_loss", best_->loss}, {"val_max_vio", v.max_vio}}
           .dump());
 }
 

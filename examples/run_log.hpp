@@ -13,18 +13,18 @@ namespace folio::examples {
 struct StepMetrics {
   std::int64_t step = 0;
   double loss = 0;
-  double accuracy = 0;       ///< share of next tokens predicted right
+  double accuracy = 0;  ///< share of next tokens predicted right
   double tokens_per_s = 0;
   double lr = 0;
-  double grad_norm = 0;      ///< before clipping
-  double max_vio = 0;        ///< (max load − mean)/mean, averaged over layers
+  double grad_norm = 0;                     ///< before clipping
+  double max_vio = 0;                       ///< (max load − mean)/mean, averaged over layers
   std::vector<std::int64_t> expert_counts;  ///< assignments over all layers in this step, per expert
 };
 
 /// One full sweep of the validation text without overlap.
 struct Validation {
-  double loss = 0;           ///< mean nats per token
-  double max_vio = 0;        ///< of the sweep's expert loads
+  double loss = 0;     ///< mean nats per token
+  double max_vio = 0;  ///< of the sweep's expert loads
   std::int64_t windows = 0;
 };
 

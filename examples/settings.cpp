@@ -22,7 +22,8 @@ void TrainSettings::validate() const {
   within("warmup", warmup, 0, many);
   require(static_cast<double>(steps) * static_cast<double>(accumulate) * static_cast<double>(batch) < 0x1p62,
           [] { return std::string("steps × accumulate × batch are more windows than can be counted"); });
-  require(std::isfinite(weight_decay) && weight_decay >= 0, [] { return std::string("weight_decay must be at least 0"); });
+  require(std::isfinite(weight_decay) && weight_decay >= 0,
+          [] { return std::string("weight_decay must be at least 0"); });
   require(std::isfinite(lr) && lr > 0, [] { return std::string("lr must be a positive number"); });
   require(clip > 0, [] { return std::string("clip must be positive"); });
   require(lr_floor >= 0 && lr_floor <= 1, [] { return std::string("lr_floor is a share of lr, from 0 to 1"); });

@@ -6,20 +6,20 @@ namespace folio::examples {
 
 /// How a model is trained; what it is stands in nn::DeepSeekConfig.
 struct TrainSettings {
-  std::int64_t steps = 1000;       ///< optimizer steps
-  std::int64_t batch = 16;         ///< windows per micro-batch
-  std::int64_t accumulate = 1;     ///< micro-batches per optimizer step
-  double lr = 3e-4;                ///< peak learning rate of AdamW
-  double lr_floor = 0.1;           ///< share of lr at the end of the cosine; 1 keeps it constant
-  std::int64_t warmup = 50;        ///< steps of linear warm-up
+  std::int64_t steps = 1000;    ///< optimizer steps
+  std::int64_t batch = 16;      ///< windows per micro-batch
+  std::int64_t accumulate = 1;  ///< micro-batches per optimizer step
+  double lr = 3e-4;             ///< peak learning rate of AdamW
+  double lr_floor = 0.1;        ///< share of lr at the end of the cosine; 1 keeps it constant
+  std::int64_t warmup = 50;     ///< steps of linear warm-up
   double weight_decay = 0.1;
   double beta1 = 0.9;
   double beta2 = 0.95;
-  double clip = 1.0;               ///< largest global gradient norm
+  double clip = 1.0;  ///< largest global gradient norm
   std::uint64_t seed = 1;
-  std::int64_t log_every = 10;     ///< steps between log lines
-  std::int64_t validate_every = 0; ///< steps between sweeps of the validation text; 0: at the end only; -1: never
-  std::int64_t sample_every = 0;   ///< steps between samples; 0: at the end only; -1: never
+  std::int64_t log_every = 10;      ///< steps between log lines
+  std::int64_t validate_every = 0;  ///< steps between sweeps of the validation text; 0: at the end only; -1: never
+  std::int64_t sample_every = 0;    ///< steps between samples; 0: at the end only; -1: never
   std::int64_t sample_tokens = 200;
 
   /// Whether what comes every `every` steps comes after step n (from 1).

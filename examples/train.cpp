@@ -43,7 +43,8 @@ void add_options(CLI::App& app, Arguments& a) {
   app.add_option("--preset", a.preset, "what to train:" + names)->capture_default_str();
   app.add_option("--steps", a.steps, "optimizer steps")->check(whole_number<std::int64_t>(1));
   app.add_option("--batch", a.batch, "windows per micro-batch")->check(whole_number<std::int64_t>(1));
-  app.add_option("--accumulate", a.accumulate, "micro-batches per optimizer step")->check(whole_number<std::int64_t>(1));
+  app.add_option("--accumulate", a.accumulate, "micro-batches per optimizer step")
+      ->check(whole_number<std::int64_t>(1));
   app.add_option("--lr", a.lr, "peak learning rate")->check(number("above 0", [](double x) { return x > 0; }));
   app.add_option("--seed", a.seed, "seed of the weights and of the batches")->check(whole_number<std::uint64_t>(0));
   app.add_option("--device", a.device, device_help)->capture_default_str();
@@ -52,7 +53,8 @@ void add_options(CLI::App& app, Arguments& a) {
   app.add_option("--gemm", a.gemm, "who multiplies matrices: eigen or onednn; the fastest of this build if not given");
   app.add_option("--data", a.data, "the text; otherwise it is looked for, and downloaded if need be");
   app.add_option("--out", a.out, "folder of the run; runs/PRESET-TIME if not given");
-  app.add_option("--set", a.settings, "key=value: any setting of the model or of the training")->allow_extra_args(false);
+  app.add_option("--set", a.settings, "key=value: any setting of the model or of the training")
+      ->allow_extra_args(false);
   app.add_flag("--count", a.count, "print the number of parameters and stop");
 }
 

@@ -71,10 +71,9 @@ Trainer::Trainer(DeepSeekLM& model, const data::Corpus& corpus, const TrainSetti
       log_(log),
       stopped_(std::move(stopped)),
       batches_(corpus.train, settings.batch, model.config().context, settings.seed),
-      optimizer_(model.parameters(), {.lr = settings.lr,
-                                      .beta1 = settings.beta1,
-                                      .beta2 = settings.beta2,
-                                      .weight_decay = settings.weight_decay}),
+      optimizer_(
+          model.parameters(),
+          {.lr = settings.lr, .beta1 = settings.beta1, .beta2 = settings.beta2, .weight_decay = settings.weight_decay}),
       schedule_(settings.lr_floor < 1
                     ? optim::Schedule::cosine(settings.lr, settings.warmup, settings.steps, settings.lr_floor)
                     : optim::Schedule::constant(settings.lr, settings.warmup)) {}
@@ -87,7 +86,8 @@ void Trainer::step(std::int64_t n) {
   const bool logged = n == 1 || settings_.due(settings_.log_every, n) || swept;
   const double share = 1.0 / static_cast<double>(settings_.accumulate);
   for (std::int64_t micro = 0; micro < settings_.accumulate; ++micro) {
-    const auto [inputs, targets] = to_tensors(batches_[(n - 1) * settings_.accumulate + micro], model_.options().device);
+    const auto [inputs, targets] =
+        to_tensors(batches_[(n - 1) * settings_.accumulate + micro], model_.options().device);
     Tape tape;
     const LanguageModelLoss loss = model_.losses(inputs, targets);
     tape.backward(loss.total, full({}, share, loss.total.options()));
@@ -98,12 +98,13 @@ void Trainer::step(std::int64_t n) {
   optimizer_.set_lr(metrics.lr);
   const optim::Clipped clipped = optim::clip_by_global_norm(model_.parameters(), settings_.clip);
   require(std::isfinite(metrics.loss) && std::isfinite(clipped.norm), [&] {
-    return fmt::format("step {}: the loss is {:.4f}, and {}; training stops before that reaches the weights: try a lower "
-                       "--lr (the rate was {:.2e}), a longer warmup or a smaller clip (with --set)",
-                       n, metrics.loss,
-                       clipped.not_finite.empty() ? "all gradients are finite"
-                                                  : "the gradient of '" + clipped.not_finite + "' is not finite",
-                       metrics.lr);
+    return fmt::format(
+        "step {}: the loss is {:.4f}, and {}; training stops before that reaches the weights: try a lower "
+        "--lr (the rate was {:.2e}), a longer warmup or a smaller clip (with --set)",
+        n, metrics.loss,
+        clipped.not_finite.empty() ? "all gradients are finite"
+                                   : "the gradient of '" + clipped.not_finite + "' is not finite",
+        metrics.lr);
   });
   metrics.grad_norm = clipped.norm;
   optimizer_.step(clipped.factor);

@@ -23,8 +23,9 @@ std::optional<Validation> validate(DeepSeekLM& model, const std::vector<std::int
 class Trainer {
  public:
   /// `stopped` says whether the run is to end before its last step.
-  Trainer(DeepSeekLM& model, const data::Corpus& corpus, const TrainSettings& settings, RunLog& log,
-          std::function<bool()> stopped = [] { return false; });
+  Trainer(
+      DeepSeekLM& model, const data::Corpus& corpus, const TrainSettings& settings, RunLog& log,
+      std::function<bool()> stopped = [] { return false; });
 
   /// Runs every step, `after_step(n)` once step n (from 1) is done, and returns the last n. A loss or gradient that is not
   /// finite is an Error that names the step and the parameter, before it reaches a weight.

@@ -13,9 +13,7 @@ double mean_of(std::span<const std::int64_t> loads) {
   return static_cast<double>(total) / static_cast<double>(loads.size());
 }
 
-double sign(double x) {
-  return x > 0 ? 1 : x < 0 ? -1 : 0;
-}
+double sign(double x) { return x > 0 ? 1 : x < 0 ? -1 : 0; }
 
 struct None : BiasScheme {
   void update(std::span<float>, std::span<const std::int64_t>) override {}
@@ -48,9 +46,7 @@ struct Proportional : BiasScheme {
 
 }  // namespace
 
-std::vector<std::string> bias_scheme_names() {
-  return {"none", "sign", "centred_sign", "proportional"};
-}
+std::vector<std::string> bias_scheme_names() { return {"none", "sign", "centred_sign", "proportional"}; }
 
 std::unique_ptr<BiasScheme> make_bias_scheme(const std::string& name, double rate) {
   if (name == "none") return std::make_unique<None>();

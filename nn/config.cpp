@@ -159,7 +159,8 @@ template <class Number>
 Counted<Number> count(const DeepSeekConfig& c) {
   const auto n = [](std::int64_t value) { return static_cast<Number>(value); };
   const Number d = n(c.hidden_size), heads = n(c.num_attention_heads), q_width = heads * n(c.q_head_dim());
-  const Number q_rank = n(c.q_lora_rank), kv_rank = n(c.kv_lora_rank), rope = n(c.rope_head_dim), v_width = heads * n(c.v_head_dim);
+  const Number q_rank = n(c.q_lora_rank), kv_rank = n(c.kv_lora_rank), rope = n(c.rope_head_dim),
+               v_width = heads * n(c.v_head_dim);
   const bool shared_key = c.rotary_key == RotaryKey::shared;
   const Number q = c.q_lora_rank > 0 ? d * q_rank + q_rank + q_rank * q_width : d * q_width;
   const Number kv_a = d * (kv_rank + (shared_key ? rope : 0)) + kv_rank;

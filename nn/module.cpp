@@ -13,12 +13,8 @@ Parameters Module::collect(Parameters Module::*own) const {
   return all;
 }
 
-Parameters Module::parameters() const {
-  return collect(&Module::parameters_);
-}
-Parameters Module::buffers() const {
-  return collect(&Module::buffers_);
-}
+Parameters Module::parameters() const { return collect(&Module::parameters_); }
+Parameters Module::buffers() const { return collect(&Module::buffers_); }
 
 std::map<std::string, Tensor> Module::state() const {
   std::map<std::string, Tensor> all;
@@ -74,8 +70,6 @@ Tensor Module::add_buffer(std::string name, Tensor value) {
   return value;
 }
 
-void Module::add_child(std::string name, Module& child) {
-  children_.push_back({std::move(name), &child});
-}
+void Module::add_child(std::string name, Module& child) { children_.push_back({std::move(name), &child}); }
 
 }  // namespace folio

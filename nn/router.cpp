@@ -32,12 +32,9 @@ Tensor best_groups_only(const Tensor& biased, const DeepSeekConfig& c) {
 
 Tensor expert_scores(const Tensor& logits, Score score) {
   switch (score) {
-    case Score::sigmoid:
-      return sigmoid(logits);
-    case Score::softmax:
-      return softmax(logits);
-    case Score::sqrt_softplus:
-      return sqrt(softplus(logits));
+    case Score::sigmoid: return sigmoid(logits);
+    case Score::softmax: return softmax(logits);
+    case Score::sqrt_softplus: return sqrt(softplus(logits));
   }
   throw Error("expert_scores: unknown score");
 }

@@ -17,9 +17,8 @@ void check(const SamplingOptions& o, std::size_t classes) {
   });
   require(o.top_k >= 0,
           [&] { return "sample_token: top_k is " + std::to_string(o.top_k) + ", it must not be negative"; });
-  require(o.vocabulary >= 0, [&] {
-    return "sample_token: vocabulary is " + std::to_string(o.vocabulary) + ", it must not be negative";
-  });
+  require(o.vocabulary >= 0,
+          [&] { return "sample_token: vocabulary is " + std::to_string(o.vocabulary) + ", it must not be negative"; });
   require(o.top_p > 0 && o.top_p <= 1,
           [&] { return "sample_token: top_p is " + std::to_string(o.top_p) + ", it must be in (0, 1]"; });
 }

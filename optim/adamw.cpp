@@ -13,7 +13,8 @@ AdamW::AdamW(const Parameters& parameters, AdamWOptions options)
   check(beta1 >= 0 && beta1 < 1, "adamw", "beta1", beta1, "in [0, 1)");
   check(beta2 >= 0 && beta2 < 1, "adamw", "beta2", beta2, "in [0, 1)");
   check(std::isfinite(eps) && eps > 0, "adamw", "eps", eps, "finite and above 0");
-  check(std::isfinite(weight_decay) && weight_decay >= 0, "adamw", "weight_decay", weight_decay, "finite and at least 0");
+  check(std::isfinite(weight_decay) && weight_decay >= 0, "adamw", "weight_decay", weight_decay,
+        "finite and at least 0");
 }
 
 void AdamW::update(Slot& slot, const Tensor& gradient, double gradient_factor) {

@@ -7,8 +7,8 @@ namespace folio::optim {
 
 /// A global gradient norm, and the factor that brings it to the limit.
 struct Clipped {
-  double norm = 0;         ///< √Σ g² over all gradients, before clipping
-  double factor = 1;       ///< min(1, max_norm/norm), for Optimizer::step; NaN, which a step refuses, if norm is not finite
+  double norm = 0;    ///< √Σ g² over all gradients, before clipping
+  double factor = 1;  ///< min(1, max_norm/norm), for Optimizer::step; NaN, which a step refuses, if norm is not finite
   std::string not_finite;  ///< the first parameter whose gradient's norm is not finite; empty if there is none
 };
 

@@ -11,7 +11,8 @@ namespace {
 
 void check_trainable(const Parameter& p) {
   const Tensor& x = p.value;
-  const bool trainable = x.defined() && is_float(x.dtype()) && x.is_contiguous() && x.requires_grad() && x.slot()->is_leaf();
+  const bool trainable =
+      x.defined() && is_float(x.dtype()) && x.is_contiguous() && x.requires_grad() && x.slot()->is_leaf();
   require(trainable, [&] {
     return "optimizer: parameter '" + p.name + "' must be a packed float leaf that requires a gradient, it is " +
            (x.defined() ? describe(x) : "undefined");
@@ -34,7 +35,8 @@ Optimizer::Optimizer(const Parameters& parameters, double lr, std::vector<std::s
       return "optimizer: parameters '" + owner->second + "' and '" + p.name + "' share their memory; give it once";
     });
     Slot slot{p, {}};
-    for (std::size_t i = 0; i < state_names_.size(); ++i) slot.state.push_back(zeros(p.value.shape(), p.value.options()));
+    for (std::size_t i = 0; i < state_names_.size(); ++i)
+      slot.state.push_back(zeros(p.value.shape(), p.value.options()));
     slots_.push_back(std::move(slot));
   }
 }
@@ -89,7 +91,8 @@ void Optimizer::load_state(const std::map<std::string, Tensor>& state) {
     });
   }
   for (const auto& [name, value] : state) {
-    require(known.contains(name), [&, &name = name] { return "optimizer: the state to load has an unknown '" + name + "'"; });
+    require(known.contains(name),
+            [&, &name = name] { return "optimizer: the state to load has an unknown '" + name + "'"; });
   }
   for (auto& [name, value] : mine) value.copy_from(state.at(name).to(value.dtype()).to(value.device()));
 }

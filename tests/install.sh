@@ -7,7 +7,7 @@
 # Debian 12's own clang-tidy, 14, knows neither std::source_location nor lambdas that capture structured bindings.
 folio_lint_packages() {
   if [[ $(. /etc/os-release && echo "${ID:-}-${VERSION_ID:-}") == debian-12 ]]; then
-    echo clang-tidy-16 libomp-16-dev shellcheck
+    echo clang-format-16 clang-tidy-16 libomp-16-dev shellcheck
   else
     echo clang-tidy libomp-dev shellcheck
   fi

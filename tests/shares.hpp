@@ -45,9 +45,9 @@ class Shares {
 void check_property(const char* name, void (*property)(Shares&, std::uint64_t));
 
 /// FOLIO_PROPERTY(Suite, Name) { … }: the body uses `seed`, or draws with rapidcheck, and notes kinds in `shares`.
-#define FOLIO_PROPERTY(suite, name)                                                                               \
-  static void property_##suite##_##name(folio::testing::Shares& shares, std::uint64_t seed);                      \
-  TEST(suite, name) { folio::testing::check_property(#suite "." #name, &property_##suite##_##name); }             \
+#define FOLIO_PROPERTY(suite, name)                                                                   \
+  static void property_##suite##_##name(folio::testing::Shares& shares, std::uint64_t seed);          \
+  TEST(suite, name) { folio::testing::check_property(#suite "." #name, &property_##suite##_##name); } \
   void property_##suite##_##name([[maybe_unused]] folio::testing::Shares& shares, [[maybe_unused]] std::uint64_t seed)
 
 }  // namespace folio::testing

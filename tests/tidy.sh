@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # clang-tidy over the sources that changed since $BASE (by default ten commits ago; all, where history is shorter),
-# a changed header through one source that includes it, and shellcheck over the scripts.
+# a changed header through one source that includes it, clang-format over every source, and shellcheck over the scripts.
 #   bash tests/tidy.sh [BUILD_FOLDER]     BUILD_FOLDER holds compile_commands.json (build/release)
 # Starts no new file after TIDY_MINUTES (10) minutes, and says which were left out.
 set -euo pipefail
@@ -10,6 +10,13 @@ build=${1:-build/release} base=${BASE:-HEAD~10}
 
 mapfile -t scripts < <(git ls-files -- '*.sh')
 shellcheck -x -P . .ci/run "${scripts[@]}"
+
+# Versions of clang-format differ in what they print: 16 has the word.
+if command -v clang-format-16 >/dev/null; then
+  git ls-files -z -- '*.cpp' '*.hpp' '*.cu' '*.cuh' | xargs -0 clang-format-16 --dry-run -Werror
+else
+  echo "tidy.sh: no clang-format-16: layout not looked at"
+fi
 
 if git rev-parse -q --verify "$base^{commit}" >/dev/null; then
   mapfile -t changed < <(git diff --name-only --diff-filter=d "$base" -- '*.cpp' '*.hpp')

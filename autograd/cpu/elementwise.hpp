@@ -18,8 +18,8 @@ using MutableRow = Eigen::Map<Eigen::Array<T, Eigen::Dynamic, 1>>;
 
 namespace detail {
 
-constexpr std::int64_t chunk = 2048;   // elements per call of a formula; its buffers stay in L1
-constexpr std::int64_t task = 32768;   // elements per parallel task
+constexpr std::int64_t chunk = 2048;  // elements per call of a formula; its buffers stay in L1
+constexpr std::int64_t task = 32768;  // elements per parallel task
 
 /// `length` elements from `source` at `stride`, packed into `buffer` unless they already are.
 template <class T>

@@ -121,13 +121,21 @@ struct Workshop {
 void multiply_onednn(const Product<float>& p) {
   static thread_local Workshop workshop;
   const OneThread alone;
-  const Key shape = {p.m, p.n, p.k, p.a.row_stride, p.a.column_stride, p.b.row_stride, p.b.column_stride, p.c.row_stride,
-                     p.accumulate};
+  const Key shape = {
+      p.m,         p.n, p.k, p.a.row_stride, p.a.column_stride, p.b.row_stride, p.b.column_stride, p.c.row_stride,
+      p.accumulate};
   Key key = shape;
   if (!is_regular(p)) {
     const auto stride = [](std::int64_t given) { return given == 1 ? given : at_run_time; };
-    key = {at_run_time, at_run_time, at_run_time, stride(p.a.row_stride), stride(p.a.column_stride),
-           stride(p.b.row_stride), stride(p.b.column_stride), at_run_time, p.accumulate};
+    key = {at_run_time,
+           at_run_time,
+           at_run_time,
+           stride(p.a.row_stride),
+           stride(p.a.column_stride),
+           stride(p.b.row_stride),
+           stride(p.b.column_stride),
+           at_run_time,
+           p.accumulate};
   }
   Primitive& primitive = workshop.primitive(key);
   std::unordered_map<int, dnnl::memory> given;

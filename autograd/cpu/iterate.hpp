@@ -10,8 +10,8 @@ namespace folio::cpu {
 /// inner run; `offsets(i, …)` gives where the i-th run begins in each operand.
 template <int N>
 struct Walk {
-  Shape shape;                       ///< merged; rank ≥ 1
-  std::array<Strides, N> strides;    ///< per operand, 0 where it broadcasts
+  Shape shape;                     ///< merged; rank ≥ 1
+  std::array<Strides, N> strides;  ///< per operand, 0 where it broadcasts
   std::int64_t runs = 0;
   std::int64_t length = 0;
 

@@ -32,7 +32,8 @@ void for_lanes(const T* x, std::int64_t n, T padding, F&& f) {
 template <class T>
 void exp_shifted(Lanes<T>& x, T shift) {
   x = (x - shift).exp();
-  for (std::int64_t i = 0; i < x.size(); ++i) x.data()[i] = x.data()[i] < std::numeric_limits<T>::min() ? T{0} : x.data()[i];
+  for (std::int64_t i = 0; i < x.size(); ++i)
+    x.data()[i] = x.data()[i] < std::numeric_limits<T>::min() ? T{0} : x.data()[i];
 }
 
 /// Rows of this width that make one parallel task.

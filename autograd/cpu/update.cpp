@@ -25,7 +25,8 @@ void cpu::adamw(Tensor& p, const Tensor& g, Tensor& m, Tensor& v, const AdamWSte
   visit_float(p.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const T b1 = static_cast<T>(s.beta1), b2 = static_cast<T>(s.beta2), eps = static_cast<T>(s.eps);
-    const T c1 = static_cast<T>(1 - s.beta1), c2 = static_cast<T>(1 - s.beta2), factor = static_cast<T>(s.gradient_factor);
+    const T c1 = static_cast<T>(1 - s.beta1), c2 = static_cast<T>(1 - s.beta2),
+            factor = static_cast<T>(s.gradient_factor);
     const T decay = static_cast<T>(1 - s.lr * s.weight_decay), rate = static_cast<T>(s.lr / s.correction1);
     const T root = static_cast<T>(1 / std::sqrt(s.correction2));
     parallel_ranges(p.numel(), block, [&](std::int64_t begin, std::int64_t end) {

@@ -5,7 +5,8 @@
 namespace folio {
 
 void cpu::add(const Tensor& a, const Tensor& b, Tensor& y) {
-  map_floats(y, [](const auto& a, const auto& b) { return a + b; }, a, b);
+  map_floats(
+      y, [](const auto& a, const auto& b) { return a + b; }, a, b);
 }
 
 Tensor add(const Tensor& a, const Tensor& b) {
@@ -18,7 +19,7 @@ Tensor add(const Tensor& a, const Tensor& b) {
                  .saved = {},
                  .backward = [](const Entry& e, const Tensors& dy) -> Tensors {
                    return {e.needs(0) ? unbroadcast(dy[0], e.input_shape(0)) : Tensor(),
-                                    e.needs(1) ? unbroadcast(dy[0], e.input_shape(1)) : Tensor()};
+                           e.needs(1) ? unbroadcast(dy[0], e.input_shape(1)) : Tensor()};
                  }});
 }
 

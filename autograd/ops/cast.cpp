@@ -24,13 +24,12 @@ Tensor cast(const Tensor& x, DType dtype) {
   Tensor y = empty(x.shape(), {dtype, x.device()});
   kernel::convert(x, y);
   if (!is_float(dtype)) return y;
-  return record({.op = op::cast,
-                 .inputs = {x},
-                 .outputs = {y},
-                 .parameters = x.dtype(),
-                 .backward = [](const Entry& e, const Tensors& dy) -> Tensors {
-                   return {cast(dy[0], e.parameter<DType>())};
-                 }});
+  return record(
+      {.op = op::cast,
+       .inputs = {x},
+       .outputs = {y},
+       .parameters = x.dtype(),
+       .backward = [](const Entry& e, const Tensors& dy) -> Tensors { return {cast(dy[0], e.parameter<DType>())}; }});
 }
 
 }  // namespace folio

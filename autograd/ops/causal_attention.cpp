@@ -117,7 +117,8 @@ void cpu::causal_attention(const Tensor& q, const Tensor& k, const Tensor& v, co
       Head<T> one = head<T>(q, k, v, shared_key, b, h);
       Tensor clean[3];
       const Head<T> given = one;
-      const bool finite = is_finite(one.q, queries, width) && is_finite(one.key, keys, width) && is_finite(one.v, keys, out);
+      const bool finite =
+          is_finite(one.q, queries, width) && is_finite(one.key, keys, width) && is_finite(one.v, keys, out);
       if (!finite) {
         one.q = cleaned(one.q, queries, width, clean[0]);
         one.key = cleaned(one.key, keys, width, clean[1]);
@@ -133,7 +134,8 @@ void cpu::causal_attention(const Tensor& q, const Tensor& k, const Tensor& v, co
         for (std::int64_t i = 0; i < rows; ++i) {
           T* row = scores.data + i * stride;
           const std::int64_t seen = seen_by(first + i, offset, visible);
-          const T top = (scale < 0 ? Row<T>(row, seen).minCoeff() : Row<T>(row, seen).maxCoeff()) * static_cast<T>(scale);
+          const T top =
+              (scale < 0 ? Row<T>(row, seen).minCoeff() : Row<T>(row, seen).maxCoeff()) * static_cast<T>(scale);
           MutableRow<T> p(row, padded(seen));
           p = (p * static_cast<T>(scale) - top).exp();
           std::fill(row + seen, row + visible, T{0});

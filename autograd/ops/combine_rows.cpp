@@ -52,24 +52,27 @@ void cpu::combine_rows_backward(const Tensor& dy, const Tensor& rows, const Tens
 Tensor combine_rows(const Tensor& rows, const Tensor& weights, const Routing& routing) {
   require_same_float(rows, weights, "combine_rows");
   const Tensor& row_of = routing.row_of;  // (tokens, k)
-  require(row_of.rank() == 2 && row_of.dtype() == DType::int32 && weights.shape() == row_of.shape() && rows.rank() == 2 &&
-              rows.dim(0) == row_of.numel(), [&] {
-    return "combine_rows: rows " + to_string(rows.shape()) + ", weights " + to_string(weights.shape()) +
-           " and a routing of " + describe(row_of) + " do not fit: needs (tokens·k, d), (tokens, k) and int32 (tokens, k)";
-  });
+  require(row_of.rank() == 2 && row_of.dtype() == DType::int32 && weights.shape() == row_of.shape() &&
+              rows.rank() == 2 && rows.dim(0) == row_of.numel(),
+          [&] {
+            return "combine_rows: rows " + to_string(rows.shape()) + ", weights " + to_string(weights.shape()) +
+                   " and a routing of " + describe(row_of) +
+                   " do not fit: needs (tokens·k, d), (tokens, k) and int32 (tokens, k)";
+          });
   Tensor y = empty({row_of.dim(0), rows.dim(1)}, rows.options());  // (tokens, d)
   kernel::combine_rows(rows, weights, row_of, y);
-  return record({.op = op::combine_rows,
-                 .inputs = {rows, weights},
-                 .outputs = {y},
-                 .saved = {weights.requires_grad() ? rows : Tensor(), rows.requires_grad() ? weights : Tensor(), row_of},
-                 .backward = [](const Entry& e, const Tensors& dy) -> Tensors {
-                   Tensor drows, dweights;
-                   if (e.needs(0)) drows = empty(e.input_shape(0), dy[0].options());
-                   if (e.needs(1)) dweights = empty(e.input_shape(1), dy[0].options());
-                   kernel::combine_rows_backward(dy[0], e.saved(0), e.saved(1), e.saved(2), drows, dweights);
-                   return {drows, dweights};
-                 }});
+  return record(
+      {.op = op::combine_rows,
+       .inputs = {rows, weights},
+       .outputs = {y},
+       .saved = {weights.requires_grad() ? rows : Tensor(), rows.requires_grad() ? weights : Tensor(), row_of},
+       .backward = [](const Entry& e, const Tensors& dy) -> Tensors {
+         Tensor drows, dweights;
+         if (e.needs(0)) drows = empty(e.input_shape(0), dy[0].options());
+         if (e.needs(1)) dweights = empty(e.input_shape(1), dy[0].options());
+         kernel::combine_rows_backward(dy[0], e.saved(0), e.saved(1), e.saved(2), drows, dweights);
+         return {drows, dweights};
+       }});
 }
 
 }  // namespace folio

@@ -12,7 +12,8 @@ Tensor concat(const Tensors& xs, int dim) {
     bool fits = x.rank() == shape.size() && x.dtype() == xs[0].dtype();
     for (int i = 0; fits && i < shape.size(); ++i) fits = i == d || x.shape()[i] == shape[i];
     require(fits, [&] {
-      return "concat: " + describe(xs[0]) + " and " + describe(x) + " may differ only in dimension " + std::to_string(dim);
+      return "concat: " + describe(xs[0]) + " and " + describe(x) + " may differ only in dimension " +
+             std::to_string(dim);
     });
     shape[d] += x.shape()[d];
   }

@@ -5,15 +5,21 @@
 namespace folio {
 
 void cpu::copy(const Tensor& x, Tensor& y) {
-  visit_any(y.dtype(), [&](auto tag) { map_elements<decltype(tag)>(y, [](const auto& x) { return x; }, x); });
+  visit_any(y.dtype(), [&](auto tag) {
+    map_elements<decltype(tag)>(
+        y, [](const auto& x) { return x; }, x);
+  });
 }
 
 void cpu::fill(double value, Tensor& y) {
   visit_any(y.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    map_elements<T>(y, [value = static_cast<T>(value)](const auto& before) {
-      return Eigen::Array<T, Eigen::Dynamic, 1>::Constant(before.size(), value);
-    }, y);
+    map_elements<T>(
+        y,
+        [value = static_cast<T>(value)](const auto& before) {
+          return Eigen::Array<T, Eigen::Dynamic, 1>::Constant(before.size(), value);
+        },
+        y);
   });
 }
 

@@ -30,8 +30,8 @@ std::int64_t count_rows(const Tensor& targets, std::int64_t ignored, const Tenso
 }  // namespace
 
 /// share () is 1/n, or 0 if no row counts: what each row's loss is multiplied by.
-void cpu::cross_entropy(const Tensor& logits, const Tensor& targets, std::int64_t ignored, double smoothing, Tensor& lse,
-                        Tensor& share, Tensor& loss) {
+void cpu::cross_entropy(const Tensor& logits, const Tensor& targets, std::int64_t ignored, double smoothing,
+                        Tensor& lse, Tensor& share, Tensor& loss) {
   const std::int64_t classes = logits.dim(-1), rows = targets.numel();
   visit_float(logits.dtype(), [&](auto type) {
     visit_index(targets.dtype(), [&](auto tag) {

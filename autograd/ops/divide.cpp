@@ -5,11 +5,13 @@
 namespace folio {
 
 void cpu::divide(const Tensor& a, const Tensor& b, Tensor& y) {
-  map_floats(y, [](const auto& a, const auto& b) { return a / b; }, a, b);
+  map_floats(
+      y, [](const auto& a, const auto& b) { return a / b; }, a, b);
 }
 
 void cpu::divide_backward(const Tensor& dy, const Tensor& y, const Tensor& b, Tensor& db) {
-  map_floats(db, [](const auto& dy, const auto& y, const auto& b) { return -dy * y / b; }, dy, y, b);
+  map_floats(
+      db, [](const auto& dy, const auto& y, const auto& b) { return -dy * y / b; }, dy, y, b);
 }
 
 Tensor divide(const Tensor& a, const Tensor& b) {

@@ -45,7 +45,8 @@ void cpu::expert_matmul(const Tensor& x, const Tensor& weight, const Tensor& off
   visit_float(y.dtype(), [&](auto tag) {
     using T = decltype(tag);
     multiply_each<T>(offsets, [&](std::int64_t e, std::int64_t row, std::int64_t rows) -> Product<T> {
-      return {rows, out, in, rows_from<T>(x, row), matrix_of<T>(weight, e).transposed(), {y.ptr<T>() + row * out, out, 1}};
+      return {
+          rows, out, in, rows_from<T>(x, row), matrix_of<T>(weight, e).transposed(), {y.ptr<T>() + row * out, out, 1}};
     });
   });
 }

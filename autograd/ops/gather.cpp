@@ -17,23 +17,23 @@ void for_each_chosen(const Tensor& x, int dim, const Tensor& index, F&& f) {
   const Strides x_strides = contiguous_strides(x.shape()), index_strides = contiguous_strides(shape);
   const auto* choice = index.ptr<Index>();
   cpu::parallel_ranges(index.numel() / (along * inner), 1 + cpu::detail::task / (along * inner),
-                  [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t outer = begin; outer < end; ++outer) {
-      std::int64_t rest = outer, x_base = 0, index_base = 0;
-      for (int d = last; d >= 0; --d) {
-        if (d == dim || d == last) continue;
-        x_base += rest % shape[d] * x_strides[d];
-        index_base += rest % shape[d] * index_strides[d];
-        rest /= shape[d];
-      }
-      for (std::int64_t i = 0; i < along; ++i) {
-        for (std::int64_t j = 0; j < inner; ++j) {
-          const std::int64_t from = index_base + i * index_strides[dim] + j;
-          f(x_base + choice[from] * x_strides[dim] + j, from);
-        }
-      }
-    }
-  });
+                       [&](std::int64_t begin, std::int64_t end) {
+                         for (std::int64_t outer = begin; outer < end; ++outer) {
+                           std::int64_t rest = outer, x_base = 0, index_base = 0;
+                           for (int d = last; d >= 0; --d) {
+                             if (d == dim || d == last) continue;
+                             x_base += rest % shape[d] * x_strides[d];
+                             index_base += rest % shape[d] * index_strides[d];
+                             rest /= shape[d];
+                           }
+                           for (std::int64_t i = 0; i < along; ++i) {
+                             for (std::int64_t j = 0; j < inner; ++j) {
+                               const std::int64_t from = index_base + i * index_strides[dim] + j;
+                               f(x_base + choice[from] * x_strides[dim] + j, from);
+                             }
+                           }
+                         }
+                       });
 }
 
 }  // namespace
@@ -43,9 +43,8 @@ void cpu::gather(const Tensor& x, int dim, const Tensor& index, Tensor& y) {
   visit_float(x.dtype(), [&](auto type) {
     visit_index(index.dtype(), [&](auto tag) {
       using T = decltype(type);
-      for_each_chosen<decltype(tag)>(x, dim, index, [in = x.ptr<T>(), out = y.ptr<T>()](std::int64_t of_x, std::int64_t i) {
-        out[i] = in[of_x];
-      });
+      for_each_chosen<decltype(tag)>(
+          x, dim, index, [in = x.ptr<T>(), out = y.ptr<T>()](std::int64_t of_x, std::int64_t i) { out[i] = in[of_x]; });
     });
   });
 }
@@ -55,9 +54,9 @@ void cpu::gather_backward(const Tensor& dy, int dim, const Tensor& index, Tensor
     visit_index(index.dtype(), [&](auto tag) {
       using T = decltype(type);
       MutableRow<T>(dx.ptr<T>(), dx.numel()).setZero();
-      for_each_chosen<decltype(tag)>(dx, dim, index, [in = dy.ptr<T>(), out = dx.ptr<T>()](std::int64_t of_x, std::int64_t i) {
-        out[of_x] += in[i];
-      });
+      for_each_chosen<decltype(tag)>(
+          dx, dim, index,
+          [in = dy.ptr<T>(), out = dx.ptr<T>()](std::int64_t of_x, std::int64_t i) { out[of_x] += in[i]; });
     });
   });
 }

@@ -16,7 +16,8 @@ auto normal_cdf(const cpu::Row<T>& x) {
 
 void cpu::gelu(const Tensor& x, Tensor& y) {
   visit_float(y.dtype(), [&](auto tag) {
-    map_elements<decltype(tag)>(y, [](const auto& x) { return x * normal_cdf<decltype(tag)>(x); }, x);
+    map_elements<decltype(tag)>(
+        y, [](const auto& x) { return x * normal_cdf<decltype(tag)>(x); }, x);
   });
 }
 
@@ -24,9 +25,9 @@ void cpu::gelu_backward(const Tensor& dy, const Tensor& x, Tensor& dx) {
   visit_float(dx.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const T peak = std::numbers::inv_sqrtpi_v<T> / std::numbers::sqrt2_v<T>;  // φ(0)
-    map_elements<T>(dx, [=](const auto& dy, const auto& x) {
-      return dy * (normal_cdf<T>(x) + x * peak * (x.square() / -2).exp());
-    }, dy, x);
+    map_elements<T>(
+        dx, [=](const auto& dy, const auto& x) { return dy * (normal_cdf<T>(x) + x * peak * (x.square() / -2).exp()); },
+        dy, x);
   });
 }
 

@@ -5,7 +5,8 @@
 namespace folio {
 
 void cpu::log(const Tensor& x, Tensor& y) {
-  map_floats(y, [](const auto& x) { return x.log(); }, x);
+  map_floats(
+      y, [](const auto& x) { return x.log(); }, x);
 }
 
 Tensor log(const Tensor& x) {

@@ -11,9 +11,12 @@ void cpu::apply_mask(const Tensor& mask, bool kept, double factor, const Tensor&
     visit_index(mask.dtype(), [&](auto tag) {
       using T = decltype(type);
       using M = decltype(tag);
-      map_elements<T>(y, [kept, factor = static_cast<T>(factor)](const auto& mask, const auto& x) {
-        return ((mask != M{0}) == kept).select(factor * x, T{0});
-      }, As<M>{mask}, x);
+      map_elements<T>(
+          y,
+          [kept, factor = static_cast<T>(factor)](const auto& mask, const auto& x) {
+            return ((mask != M{0}) == kept).select(factor * x, T{0});
+          },
+          As<M>{mask}, x);
     });
   });
 }

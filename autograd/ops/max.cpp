@@ -31,8 +31,8 @@ void cpu::extreme(const Tensor& x, std::int64_t outer, std::int64_t n, std::int6
     };
     parallel_ranges(outer * blocks, 1 + detail::task / (n * std::min(inner + 1, width)),
                     [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t block = begin; block < end; ++block) reduce(block);
-    });
+                      for (std::int64_t block = begin; block < end; ++block) reduce(block);
+                    });
   });
 }
 

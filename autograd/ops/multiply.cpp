@@ -5,7 +5,8 @@
 namespace folio {
 
 void cpu::multiply(const Tensor& a, const Tensor& b, Tensor& y) {
-  map_floats(y, [](const auto& a, const auto& b) { return a * b; }, a, b);
+  map_floats(
+      y, [](const auto& a, const auto& b) { return a * b; }, a, b);
 }
 
 Tensor multiply(const Tensor& a, const Tensor& b) {
@@ -18,7 +19,7 @@ Tensor multiply(const Tensor& a, const Tensor& b) {
                  .saved = {b.requires_grad() ? a : Tensor(), a.requires_grad() ? b : Tensor()},
                  .backward = [](const Entry& e, const Tensors& dy) -> Tensors {
                    return {e.needs(0) ? unbroadcast(multiply(dy[0], e.saved(1)), e.input_shape(0)) : Tensor(),
-                                    e.needs(1) ? unbroadcast(multiply(dy[0], e.saved(0)), e.input_shape(1)) : Tensor()};
+                           e.needs(1) ? unbroadcast(multiply(dy[0], e.saved(0)), e.input_shape(1)) : Tensor()};
                  }});
 }
 

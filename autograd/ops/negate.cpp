@@ -7,10 +7,10 @@ Tensor negate(const Tensor& x) {
   require_float(x, "negate");
   Tensor y = empty_like(x);
   kernel::scale(x, -1, 0, y);
-  return record({.op = op::negate,
-                 .inputs = {x},
-                 .outputs = {y},
-                 .backward = [](const Entry&, const Tensors& dy) -> Tensors { return {negate(dy[0])}; }});
+  return record(
+      {.op = op::negate, .inputs = {x}, .outputs = {y}, .backward = [](const Entry&, const Tensors& dy) -> Tensors {
+         return {negate(dy[0])};
+       }});
 }
 
 }  // namespace folio

@@ -8,7 +8,8 @@ Tensor unbroadcast(const Tensor& gradient, const Shape& shape) {
   if (gradient.shape() == shape) return gradient;
   if (fault::active(fault::Point::skip_broadcast_reduction)) {
     Tensor first = gradient;
-    while (first.rank() > shape.size()) first = first.slice(0, 0, 1).reshape(Dims({first.shape().begin() + 1, first.shape().end()}));
+    while (first.rank() > shape.size())
+      first = first.slice(0, 0, 1).reshape(Dims({first.shape().begin() + 1, first.shape().end()}));
     for (int d = 0; d < shape.size(); ++d) first = first.slice(d, 0, shape[d]);
     return first;
   }
@@ -32,7 +33,8 @@ Tensor unit_rows(const Tensor& x) {
 }
 
 void require_float(const Tensor& x, const char* op) {
-  require(x.defined() && is_float(x.dtype()), [&] { return std::string(op) + ": needs a float tensor, got " + describe(x); });
+  require(x.defined() && is_float(x.dtype()),
+          [&] { return std::string(op) + ": needs a float tensor, got " + describe(x); });
 }
 
 void require_index(const Tensor& x, const char* op) {

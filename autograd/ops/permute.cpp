@@ -18,13 +18,12 @@ Tensor permute(const Tensor& x, const Dims& order) {
   require(complete, [&] {
     return "permute: the order " + to_string(order) + " must name each dimension of " + describe(x) + " once";
   });
-  return record({.op = op::permute,
-                 .inputs = {x},
-                 .outputs = {Tensor(x.storage(), x.offset(), shape, strides, x.dtype())},
-                 .parameters = back,
-                 .backward = [](const Entry& e, const Tensors& dy) -> Tensors {
-                   return {permute(dy[0], e.parameter<Dims>())};
-                 }});
+  return record(
+      {.op = op::permute,
+       .inputs = {x},
+       .outputs = {Tensor(x.storage(), x.offset(), shape, strides, x.dtype())},
+       .parameters = back,
+       .backward = [](const Entry& e, const Tensors& dy) -> Tensors { return {permute(dy[0], e.parameter<Dims>())}; }});
 }
 
 Tensor transpose(const Tensor& x, int a, int b) {

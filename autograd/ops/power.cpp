@@ -6,14 +6,25 @@
 namespace folio {
 
 void cpu::power(const Tensor& x, double exponent, Tensor& y) {
-  if (exponent == -1) return map_floats(y, [](const auto& x) { return x.inverse(); }, x);
-  if (exponent == 0) return map_floats(y, [](const auto& x) { return x.isNaN().select(x, 1); }, x);
-  if (exponent == 1) return map_floats(y, [](const auto& x) { return x; }, x);
-  if (exponent == 2) return map_floats(y, [](const auto& x) { return x.square(); }, x);
-  if (exponent == 3) return map_floats(y, [](const auto& x) { return x.cube(); }, x);
+  if (exponent == -1)
+    return map_floats(
+        y, [](const auto& x) { return x.inverse(); }, x);
+  if (exponent == 0)
+    return map_floats(
+        y, [](const auto& x) { return x.isNaN().select(x, 1); }, x);
+  if (exponent == 1)
+    return map_floats(
+        y, [](const auto& x) { return x; }, x);
+  if (exponent == 2)
+    return map_floats(
+        y, [](const auto& x) { return x.square(); }, x);
+  if (exponent == 3)
+    return map_floats(
+        y, [](const auto& x) { return x.cube(); }, x);
   visit_float(y.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    map_elements<T>(y, [p = static_cast<T>(exponent)](const auto& x) { return x.pow(p); }, x);
+    map_elements<T>(
+        y, [p = static_cast<T>(exponent)](const auto& x) { return x.pow(p); }, x);
   });
 }
 

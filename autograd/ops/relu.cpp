@@ -5,13 +5,14 @@
 namespace folio {
 
 void cpu::relu(const Tensor& x, Tensor& y) {
-  map_floats(y, [](const auto& x) { return (x < 0).select(0, x); }, x);
+  map_floats(
+      y, [](const auto& x) { return (x < 0).select(0, x); }, x);
 }
 
 void cpu::relu_mask(const Tensor& x, Tensor& mask) {
   visit_float(x.dtype(), [&](auto tag) {
-    map_elements<std::int32_t>(mask, [](const auto& x) { return (!(x <= 0)).template cast<std::int32_t>(); },
-                               As<decltype(tag)>{x});
+    map_elements<std::int32_t>(
+        mask, [](const auto& x) { return (!(x <= 0)).template cast<std::int32_t>(); }, As<decltype(tag)>{x});
   });
 }
 

@@ -60,12 +60,10 @@ Tensor reshape(const Tensor& x, Shape shape) {
   } else {
     y = Tensor(x.clone().storage(), 0, shape, contiguous_strides(shape), x.dtype());
   }
-  return record({.op = op::reshape,
-                 .inputs = {x},
-                 .outputs = {y},
-                 .backward = [](const Entry& e, const Tensors& dy) -> Tensors {
-                   return {reshape(dy[0], e.input_shape(0))};
-                 }});
+  return record(
+      {.op = op::reshape, .inputs = {x}, .outputs = {y}, .backward = [](const Entry& e, const Tensors& dy) -> Tensors {
+         return {reshape(dy[0], e.input_shape(0))};
+       }});
 }
 
 }  // namespace folio

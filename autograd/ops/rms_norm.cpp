@@ -75,8 +75,8 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
                    Tensor dx, dw;
                    if (e.needs(0)) dx = empty(e.input_shape(0), dy[0].options());
                    if (e.needs(1)) dw = empty(e.input_shape(1), dy[0].options());
-                   kernel::rms_norm_backward(unit_rows(dy[0]), unit_rows(e.saved(0)), contiguous(e.saved(1)), e.saved(2),
-                                             dx, dw);
+                   kernel::rms_norm_backward(unit_rows(dy[0]), unit_rows(e.saved(0)), contiguous(e.saved(1)),
+                                             e.saved(2), dx, dw);
                    return {dx, dw};
                  }});
 }

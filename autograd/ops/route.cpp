@@ -26,8 +26,8 @@ void cpu::route(const Tensor& chosen, Tensor& offsets, Tensor& token_of_row, Ten
 
 Routing route(const Tensor& chosen, std::int64_t experts) {
   require(chosen.defined() && chosen.dtype() == DType::int32 && chosen.rank() == 2 && experts >= 0, [&] {
-    return "route: needs chosen experts int32 (tokens, k), got " + describe(chosen) + " for " + std::to_string(experts) +
-           " experts";
+    return "route: needs chosen experts int32 (tokens, k), got " + describe(chosen) + " for " +
+           std::to_string(experts) + " experts";
   });
   const Options options = chosen.options();
   Routing routing = {empty({experts + 1}, options), empty({chosen.numel()}, options), empty(chosen.shape(), options)};

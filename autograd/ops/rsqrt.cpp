@@ -5,11 +5,13 @@
 namespace folio {
 
 void cpu::rsqrt(const Tensor& x, Tensor& y) {
-  map_floats(y, [](const auto& x) { return x.rsqrt(); }, x);
+  map_floats(
+      y, [](const auto& x) { return x.rsqrt(); }, x);
 }
 
 void cpu::rsqrt_backward(const Tensor& dy, const Tensor& y, Tensor& dx) {
-  map_floats(dx, [](const auto& dy, const auto& y) { return dy * y.cube() / -2; }, dy, y);
+  map_floats(
+      dx, [](const auto& dy, const auto& y) { return dy * y.cube() / -2; }, dy, y);
 }
 
 Tensor rsqrt(const Tensor& x) {

@@ -5,11 +5,13 @@
 namespace folio {
 
 void cpu::sigmoid(const Tensor& x, Tensor& y) {
-  map_floats(y, [](const auto& x) { return 1 / (1 + (-x).exp()); }, x);
+  map_floats(
+      y, [](const auto& x) { return 1 / (1 + (-x).exp()); }, x);
 }
 
 void cpu::sigmoid_backward(const Tensor& dy, const Tensor& y, Tensor& dx) {
-  map_floats(dx, [](const auto& dy, const auto& y) { return dy * y * (1 - y); }, dy, y);
+  map_floats(
+      dx, [](const auto& dy, const auto& y) { return dy * y * (1 - y); }, dy, y);
 }
 
 Tensor sigmoid(const Tensor& x) {

@@ -5,16 +5,20 @@
 namespace folio {
 
 void cpu::silu(const Tensor& x, Tensor& y) {
-  map_floats(y, [](const auto& x) { return x / (1 + (-x).exp()); }, x);
+  map_floats(
+      y, [](const auto& x) { return x / (1 + (-x).exp()); }, x);
 }
 
 void cpu::silu_backward(const Tensor& dy, const Tensor& x, Tensor& dx) {
   visit_float(dx.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    map_elements<T>(dx, [](const auto& dy, const auto& x) {
-      const Eigen::Array<T, Eigen::Dynamic, 1> sigma = 1 / (1 + (-x).exp());
-      return (dy * sigma * (1 + x * (1 - sigma))).eval();
-    }, dy, x);
+    map_elements<T>(
+        dx,
+        [](const auto& dy, const auto& x) {
+          const Eigen::Array<T, Eigen::Dynamic, 1> sigma = 1 / (1 + (-x).exp());
+          return (dy * sigma * (1 + x * (1 - sigma))).eval();
+        },
+        dy, x);
   });
 }
 

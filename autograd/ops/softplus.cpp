@@ -5,11 +5,13 @@
 namespace folio {
 
 void cpu::softplus(const Tensor& x, Tensor& y) {
-  map_floats(y, [](const auto& x) { return x.max(0) + (-x.abs()).exp().log1p(); }, x);
+  map_floats(
+      y, [](const auto& x) { return x.max(0) + (-x.abs()).exp().log1p(); }, x);
 }
 
 void cpu::softplus_backward(const Tensor& dy, const Tensor& x, Tensor& dx) {
-  map_floats(dx, [](const auto& dy, const auto& x) { return dy / (1 + (-x).exp()); }, dy, x);
+  map_floats(
+      dx, [](const auto& dy, const auto& x) { return dy / (1 + (-x).exp()); }, dy, x);
 }
 
 Tensor softplus(const Tensor& x) {

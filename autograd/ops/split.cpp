@@ -20,13 +20,12 @@ Tensors split(const Tensor& x, const Dims& extents, int dim) {
     return "split: pieces " + to_string(extents) + " do not add up to dimension " + std::to_string(dim) + " of " +
            describe(x);
   });
-  return record_all({.op = op::split,
-                     .inputs = {x},
-                     .outputs = std::move(pieces),
-                     .parameters = d,
-                     .backward = [](const Entry& e, const Tensors& dy) -> Tensors {
-                       return {concat(dy, e.parameter<int>())};
-                     }});
+  return record_all(
+      {.op = op::split,
+       .inputs = {x},
+       .outputs = std::move(pieces),
+       .parameters = d,
+       .backward = [](const Entry& e, const Tensors& dy) -> Tensors { return {concat(dy, e.parameter<int>())}; }});
 }
 
 }  // namespace folio

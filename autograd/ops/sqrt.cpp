@@ -10,12 +10,14 @@ void cpu::sqrt(const Tensor& x, Tensor& y) {
   // Eigen's packets make √∞ a NaN and drop denormals; the processor's own instruction is exact.
   visit_float(y.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    map_elements<T>(y, [](const auto& x) { return x.unaryExpr([](T value) { return std::sqrt(value); }); }, x);
+    map_elements<T>(
+        y, [](const auto& x) { return x.unaryExpr([](T value) { return std::sqrt(value); }); }, x);
   });
 }
 
 void cpu::sqrt_backward(const Tensor& dy, const Tensor& y, Tensor& dx) {
-  map_floats(dx, [](const auto& dy, const auto& y) { return dy / (2 * y); }, dy, y);
+  map_floats(
+      dx, [](const auto& dy, const auto& y) { return dy / (2 * y); }, dy, y);
 }
 
 Tensor sqrt(const Tensor& x) {

@@ -50,14 +50,15 @@ Tensor sum(const Tensor& x, const Dims& dims, bool keep) {
   std::array<bool, Dims::max_rank> reduced{};
   for (std::int64_t d : dims) {
     const auto i = static_cast<std::size_t>(normalize_dim(static_cast<int>(d), x.rank(), "sum"));
-    require(!reduced[i], [&] { return "sum: dimension " + std::to_string(d) + " is named twice in " + to_string(dims); });
+    require(!reduced[i],
+            [&] { return "sum: dimension " + std::to_string(d) + " is named twice in " + to_string(dims); });
     reduced[i] = true;
   }
   if (dims.empty()) reduced.fill(true);
 
   Tensor y = x.detach();
-  Shape kept;      // with extents of 1
-  Shape dropped;   // without them
+  Shape kept;     // with extents of 1
+  Shape dropped;  // without them
   for (int d = x.rank() - 1; d >= 0;) {
     int first = d;
     if (reduced[static_cast<std::size_t>(d)]) {

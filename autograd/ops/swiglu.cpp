@@ -8,7 +8,8 @@
 namespace folio {
 
 void cpu::swiglu(const Tensor& gate, const Tensor& up, Tensor& y) {
-  map_floats(y, [](const auto& g, const auto& u) { return g / (1 + (-g).exp()) * u; }, gate, up);
+  map_floats(
+      y, [](const auto& g, const auto& u) { return g / (1 + (-g).exp()) * u; }, gate, up);
 }
 
 void cpu::swiglu_backward(const Tensor& dy, const Tensor& gate, const Tensor& up, Tensor& dgate, Tensor& dup) {
@@ -25,8 +26,8 @@ void cpu::swiglu_backward(const Tensor& dy, const Tensor& gate, const Tensor& up
         const auto out = [&](const Tensor& x) { return MutableRow<T>(x.ptr<T>() + row * d + column, columns); };
         MutableRow<T> sigma(buffer.data(), columns);
         sigma = 1 / (1 + (-in(gate)).exp());
-        if (dup.defined()) out(dup) = in(dy) * in(gate) * sigma;
-        if (dgate.defined()) out(dgate) = in(dy) * in(up) * sigma * (1 + in(gate) * (1 - sigma));
+        if (dup.defined()) out(dup) = in(dy)*in(gate)*sigma;
+        if (dgate.defined()) out(dgate) = in(dy)*in(up)*sigma * (1 + in(gate) * (1 - sigma));
       }
     });
   });

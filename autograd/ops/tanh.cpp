@@ -5,11 +5,13 @@
 namespace folio {
 
 void cpu::tanh(const Tensor& x, Tensor& y) {
-  map_floats(y, [](const auto& x) { return x.tanh(); }, x);
+  map_floats(
+      y, [](const auto& x) { return x.tanh(); }, x);
 }
 
 void cpu::tanh_backward(const Tensor& dy, const Tensor& y, Tensor& dx) {
-  map_floats(dx, [](const auto& dy, const auto& y) { return dy * (1 - y.square()); }, dy, y);
+  map_floats(
+      dx, [](const auto& dy, const auto& y) { return dy * (1 - y.square()); }, dy, y);
 }
 
 Tensor tanh(const Tensor& x) {

@@ -8,9 +8,9 @@ void cpu::where(const Tensor& condition, const Tensor& a, const Tensor& b, Tenso
   visit_float(y.dtype(), [&](auto type) {
     visit_index(condition.dtype(), [&](auto tag) {
       using C = decltype(tag);
-      map_elements<decltype(type)>(y, [](const auto& condition, const auto& a, const auto& b) {
-        return (condition != C{0}).select(a, b);
-      }, As<C>{condition}, a, b);
+      map_elements<decltype(type)>(
+          y, [](const auto& condition, const auto& a, const auto& b) { return (condition != C{0}).select(a, b); },
+          As<C>{condition}, a, b);
     });
   });
 }

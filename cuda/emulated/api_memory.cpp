@@ -21,9 +21,7 @@ void require_inside(const void* address, std::size_t bytes, const char* call) {
   }
 }
 
-const char* name_of(bool device) {
-  return device ? "device" : "host";
-}
+const char* name_of(bool device) { return device ? "device" : "host"; }
 
 cudaError_t put_copy(const std::shared_ptr<Stream>& stream, void* to, const void* from, std::size_t bytes,
                      cudaMemcpyKind kind) {
@@ -90,9 +88,7 @@ cudaError_t cudaMallocHost(void** address, std::size_t bytes) {
   });
 }
 
-cudaError_t cudaHostAlloc(void** address, std::size_t bytes, unsigned) {
-  return cudaMallocHost(address, bytes);
-}
+cudaError_t cudaHostAlloc(void** address, std::size_t bytes, unsigned) { return cudaMallocHost(address, bytes); }
 
 cudaError_t cudaFreeHost(void* address) {
   return call([&] {

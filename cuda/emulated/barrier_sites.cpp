@@ -11,9 +11,7 @@ namespace {
 std::vector<std::source_location> met;  // few: the barriers of a kernel
 std::vector<BarrierSite> deleted;
 
-BarrierSite site_of(std::source_location where) {
-  return {shown_path(where.file_name()), where.line()};
-}
+BarrierSite site_of(std::source_location where) { return {shown_path(where.file_name()), where.line()}; }
 
 bool is_deleted(std::source_location where) {
   return std::any_of(deleted.begin(), deleted.end(), [&](const BarrierSite& site) {
@@ -42,15 +40,9 @@ std::vector<BarrierSite> barrier_sites() {
   return sites;
 }
 
-void reset_barrier_sites() {
-  met.clear();
-}
+void reset_barrier_sites() { met.clear(); }
 
-DeletedBarrier::DeletedBarrier(BarrierSite site) : site_(std::move(site)) {
-  deleted.push_back(site_);
-}
-DeletedBarrier::~DeletedBarrier() {
-  std::erase(deleted, site_);
-}
+DeletedBarrier::DeletedBarrier(BarrierSite site) : site_(std::move(site)) { deleted.push_back(site_); }
+DeletedBarrier::~DeletedBarrier() { std::erase(deleted, site_); }
 
 }  // namespace folio::cuda_emulated

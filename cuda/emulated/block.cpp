@@ -17,9 +17,7 @@ Observer* observer = nullptr;
 
 Block* const the_block = new Block;  // never destroyed: its fibers stay suspended to the end
 
-bool race_build() {
-  return observer != nullptr;
-}
+bool race_build() { return observer != nullptr; }
 
 int wait_for_block(Vote vote, bool predicate, std::source_location where) {
   return block().wait_for_block(vote, predicate, where);
@@ -174,12 +172,9 @@ int Block::wait_for_block(Vote vote, bool predicate, std::source_location where)
   if (++at_barrier_ == threads_) release_barrier();
   suspend();
   switch (vote) {
-    case Vote::any:
-      return barrier_result_ > 0;
-    case Vote::all:
-      return barrier_result_ == threads_;
-    default:
-      return barrier_result_;
+    case Vote::any: return barrier_result_ > 0;
+    case Vote::all: return barrier_result_ == threads_;
+    default: return barrier_result_;
   }
 }
 

@@ -99,9 +99,7 @@ class Block {
 };
 
 extern Block* const the_block;
-inline Block& block() {
-  return *the_block;
-}
+inline Block& block() { return *the_block; }
 
 inline void Block::transfer(int next) {
   if (lanes_[next].fiber != nullptr) {

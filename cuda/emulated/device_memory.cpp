@@ -188,14 +188,8 @@ DeviceMemoryOpen::~DeviceMemoryOpen() {
   for (const auto& [base, a] : memory().device) forbid(base, a.bytes);
 }
 
-MemoryStatistics memory_statistics() {
-  return memory().statistics;
-}
-void reset_peak() {
-  memory().statistics.peak_bytes = memory().statistics.bytes;
-}
-void set_memory_capacity(std::size_t bytes) {
-  memory().statistics.capacity_bytes = bytes;
-}
+MemoryStatistics memory_statistics() { return memory().statistics; }
+void reset_peak() { memory().statistics.peak_bytes = memory().statistics.bytes; }
+void set_memory_capacity(std::size_t bytes) { memory().statistics.capacity_bytes = bytes; }
 
 }  // namespace folio::cuda_emulated

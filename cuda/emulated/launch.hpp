@@ -27,7 +27,8 @@ struct LaunchGrid {
   std::source_location where;
   LaunchGrid(dim3 b, std::source_location w = std::source_location::current()) : blocks(b), where(w) {}
   template <typename Count>
-  requires std::is_integral_v<Count> LaunchGrid(Count count, std::source_location w = std::source_location::current())
+    requires std::is_integral_v<Count>
+  LaunchGrid(Count count, std::source_location w = std::source_location::current())
       : blocks(static_cast<unsigned>(count)), where(w), wide(static_cast<std::int64_t>(count)) {}
   std::int64_t wide = 0;  ///< the count before it was narrowed, where it was one number
 };

@@ -102,9 +102,7 @@ void multiply_as(const Product& p) {
 
 }  // namespace
 
-std::size_t size_of(cudaDataType type) {
-  return type == CUDA_R_64F ? 8 : type == CUDA_R_32F ? 4 : 2;
-}
+std::size_t size_of(cudaDataType type) { return type == CUDA_R_64F ? 8 : type == CUDA_R_32F ? 4 : 2; }
 
 void multiply(const Product& p) {
   if (p.m == 0 || p.n == 0) return;
@@ -112,14 +110,10 @@ void multiply(const Product& p) {
   require_matrix('B', p.b, p.transpose_b ? p.n : p.k, p.transpose_b ? p.k : p.n, p.ldb, p.ab_type);
   require_matrix('C', p.c, p.m, p.n, p.ldc, p.c_type);
   switch (p.ab_type) {
-    case CUDA_R_32F:
-      return multiply_as<float, float>(p);
-    case CUDA_R_64F:
-      return multiply_as<double, double>(p);
-    case CUDA_R_16F:
-      return multiply_as<float, float16>(p);
-    case CUDA_R_16BF:
-      return multiply_as<float, bfloat16>(p);
+    case CUDA_R_32F: return multiply_as<float, float>(p);
+    case CUDA_R_64F: return multiply_as<double, double>(p);
+    case CUDA_R_16F: return multiply_as<float, float16>(p);
+    case CUDA_R_16BF: return multiply_as<float, bfloat16>(p);
   }
 }
 

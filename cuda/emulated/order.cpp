@@ -16,13 +16,9 @@ int nth_bit(std::uint32_t bits, int k) {
 
 Schedule* const the_schedule = new Schedule;
 
-void set_order(Order order, std::uint64_t seed) {
-  schedule() = {order, Random(seed)};
-}
+void set_order(Order order, std::uint64_t seed) { schedule() = {order, Random(seed)}; }
 
-Order current_order() {
-  return schedule().order;
-}
+Order current_order() { return schedule().order; }
 
 const char* name_of(Order order) {
   constexpr const char* names[] = {"in-order", "reverse", "uniform", "warp-priority"};

@@ -31,12 +31,8 @@ struct Schedule {
   Random random{0};
 };
 extern Schedule* const the_schedule;
-inline Schedule& schedule() {
-  return *the_schedule;
-}
-inline bool is_random(Order order) {
-  return order == Order::uniform || order == Order::warp_priority;
-}
+inline Schedule& schedule() { return *the_schedule; }
+inline bool is_random(Order order) { return order == Order::uniform || order == Order::warp_priority; }
 
 /// The threads of a block that could run now, and the choice among them.
 class Runnable {
@@ -69,10 +65,8 @@ class Runnable {
         const int warp = 31 - std::countl_zero(warps_);
         return warp * 32 + 31 - std::countl_zero(lanes_[warp]);
       }
-      case Order::uniform:
-        return pick_uniform();
-      case Order::warp_priority:
-        return pick_by_priority();
+      case Order::uniform: return pick_uniform();
+      case Order::warp_priority: return pick_by_priority();
     }
     return -1;
   }

@@ -11,12 +11,8 @@ namespace folio::cuda_emulated {
 
 #ifdef __SANITIZE_ADDRESS__
 inline constexpr bool address_sanitizer = true;
-inline void forbid(const void* address, std::size_t bytes) {
-  __asan_poison_memory_region(address, bytes);
-}
-inline void allow(const void* address, std::size_t bytes) {
-  __asan_unpoison_memory_region(address, bytes);
-}
+inline void forbid(const void* address, std::size_t bytes) { __asan_poison_memory_region(address, bytes); }
+inline void allow(const void* address, std::size_t bytes) { __asan_unpoison_memory_region(address, bytes); }
 inline void leaving_stack(void** save, const void* bottom, std::size_t bytes) {
   __sanitizer_start_switch_fiber(save, bottom, bytes);
 }

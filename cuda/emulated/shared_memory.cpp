@@ -23,7 +23,7 @@ struct Array {
 };
 
 struct Storage {
-  std::byte* const base = static_cast<std::byte*>(::operator new (storage_bytes, std::align_val_t{128}));
+  std::byte* const base = static_cast<std::byte*>(::operator new(storage_bytes, std::align_val_t{128}));
   std::byte* next = base;
   std::size_t used = 0;  // of the hardware's memory
   std::vector<Array> arrays;

@@ -23,18 +23,14 @@ bool overlap(std::span<A> a, std::span<B> b) {
 
 }  // namespace
 
-bool Point::reached() const {
-  return stream == nullptr || stream->done >= count;
-}
+bool Point::reached() const { return stream == nullptr || stream->done >= count; }
 
 Streams& streams() {
   static Streams* const the = new Streams;
   return *the;
 }
 
-Streams::Streams() {
-  streams_.push_back(std::make_shared<Stream>());
-}
+Streams::Streams() { streams_.push_back(std::make_shared<Stream>()); }
 
 cudaStream_t Streams::create(bool blocking) {
   auto& made = streams_.emplace_back(std::make_shared<Stream>());

@@ -89,10 +89,8 @@ int Block::source_lane(const WarpMeeting& m, int lane) const {
   const int segment = lane & ~(m.width - 1), within = lane - segment;
   const unsigned a = m.argument[lane];
   switch (m.call) {
-    case WarpCall::shuffle:
-      return segment + static_cast<int>(a & (m.width - 1));
-    case WarpCall::shuffle_up:
-      return a > static_cast<unsigned>(within) ? lane : lane - static_cast<int>(a);
+    case WarpCall::shuffle: return segment + static_cast<int>(a & (m.width - 1));
+    case WarpCall::shuffle_up: return a > static_cast<unsigned>(within) ? lane : lane - static_cast<int>(a);
     case WarpCall::shuffle_down:
       return a >= static_cast<unsigned>(m.width - within) ? lane : lane + static_cast<int>(a);
     default: {

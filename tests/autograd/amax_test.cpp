@@ -23,7 +23,8 @@ TEST(Amax, AgreesWithFiniteDifferences) {
   const Tensor x = randn({3, 2, 4}, g, {DType::float64});
   for (const Dims& dims : {Dims{}, Dims{0, 2}, Dims{1}, Dims{0, 1, 2}}) {
     for (bool keep : {false, true}) {
-      const auto report = gradcheck([&](const Tensors& in) { return Tensors{amax(in[0], dims, keep) * amin(in[0], dims, keep)}; }, {x});
+      const auto report =
+          gradcheck([&](const Tensors& in) { return Tensors{amax(in[0], dims, keep) * amin(in[0], dims, keep)}; }, {x});
       EXPECT_TRUE(report.passed) << report;
     }
   }

@@ -11,9 +11,11 @@ using namespace folio;
 
 namespace {
 
-constexpr std::int64_t batch = 2, tokens = 150, heads = 3, own = 8, rope_width = 4, out = 10;  // three blocks of queries
+constexpr std::int64_t batch = 2, tokens = 150, heads = 3, own = 8, rope_width = 4,
+                       out = 10;  // three blocks of queries
 
-Tensors draw(std::uint64_t seed, DType dtype = DType::float32, std::int64_t queries = tokens, std::int64_t keys = tokens) {
+Tensors draw(std::uint64_t seed, DType dtype = DType::float32, std::int64_t queries = tokens,
+             std::int64_t keys = tokens) {
   Generator g(seed);
   return {randn({batch, queries, heads, own + rope_width}, g, {dtype}), randn({batch, keys, heads, own}, g, {dtype}),
           randn({batch, keys, heads, out}, g, {dtype}), randn({batch, keys, rope_width}, g, {dtype})};
@@ -58,7 +60,8 @@ TEST(CausalAttention, AnEarlierOutputHasTheSameBitsWhateverALaterTokenHolds) {
       for (std::size_t i = 0; i < x.size(); ++i) {
         Tensors other = x;
         other[i] = changed(x[i], t, value);
-        ASSERT_EQ(tokens_of(attend(other), 0, t), tokens_of(y, 0, t)) << "input " << i << " token " << t << " = " << value;
+        ASSERT_EQ(tokens_of(attend(other), 0, t), tokens_of(y, 0, t))
+            << "input " << i << " token " << t << " = " << value;
       }
     }
   }

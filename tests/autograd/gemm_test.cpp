@@ -36,7 +36,10 @@ struct Stored {
   std::int64_t rows, columns, row_stride, column_stride;
 
   Stored(std::int64_t rows, std::int64_t columns, bool transposed, std::int64_t pad, RandomStream stream)
-      : rows(rows), columns(columns), row_stride(transposed ? 1 : columns + pad), column_stride(transposed ? rows + pad : 1) {
+      : rows(rows),
+        columns(columns),
+        row_stride(transposed ? 1 : columns + pad),
+        column_stride(transposed ? rows + pad : 1) {
     values.resize(static_cast<std::size_t>((transposed ? columns : rows) * std::max(row_stride, column_stride) + 1));
     for (std::size_t i = 0; i < values.size(); ++i) {
       values[i] = static_cast<float>(std::floor(17 * stream.uniform(static_cast<std::int64_t>(i)))) - 8;
@@ -55,9 +58,10 @@ struct Sizes {
 /// Mostly odd sizes, sometimes whole blocks, sometimes ones and zeros.
 Sizes draw_sizes() {
   const auto extent = [] {
-    return *rc::gen::weightedOneOf<std::int64_t>({{6, rc::gen::inRange<std::int64_t>(0, 40)},
-                                                  {3, rc::gen::map(rc::gen::inRange<std::int64_t>(1, 6), [](auto x) { return 64 * x; })},
-                                                  {1, rc::gen::inRange<std::int64_t>(200, 1100)}});
+    return *rc::gen::weightedOneOf<std::int64_t>(
+        {{6, rc::gen::inRange<std::int64_t>(0, 40)},
+         {3, rc::gen::map(rc::gen::inRange<std::int64_t>(1, 6), [](auto x) { return 64 * x; })},
+         {1, rc::gen::inRange<std::int64_t>(200, 1100)}});
   };
   return {extent(), extent(), extent()};
 }
@@ -78,7 +82,8 @@ void check_product(Sizes s, bool ta, bool tb, std::int64_t pad, bool accumulate,
   for (GemmProvider provider : gemm_providers()) {
     const Using chosen(provider);
     Stored c = before;
-    const Product<float> product = {s.m, s.n, s.k, a.matrix(), b.matrix(), {c.values.data(), c.row_stride, 1}, accumulate};
+    const Product<float> product = {s.m,       s.n, s.k, a.matrix(), b.matrix(), {c.values.data(), c.row_stride, 1},
+                                    accumulate};
     if (whole) {
       cpu::multiply_all<float>(std::span(&product, 1));
     } else {

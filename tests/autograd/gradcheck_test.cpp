@@ -51,10 +51,12 @@ TEST(Gradcheck, CatchesAWrongInputAmongRightOnes) {
 TEST(Gradcheck, DiscardsDirectionsThatCrossADiscreteChoice) {
   // The two elements tie to within the step, so most directions change which is the larger.
   const Tensor x = tensor({1.0, 1.0 + 1e-6}, f64);
-  const auto report = gradcheck([](const Tensors& in) -> Tensors { return {max(in[0], 0).first}; }, {x}, {.directions = 8});
+  const auto report =
+      gradcheck([](const Tensors& in) -> Tensors { return {max(in[0], 0).first}; }, {x}, {.directions = 8});
   EXPECT_GT(report.discarded, 0) << report;
   const Tensor apart = tensor({1.0, 2.0}, f64);
-  const auto clear = gradcheck([](const Tensors& in) -> Tensors { return {max(in[0], 0).first}; }, {apart}, {.directions = 8});
+  const auto clear =
+      gradcheck([](const Tensors& in) -> Tensors { return {max(in[0], 0).first}; }, {apart}, {.directions = 8});
   EXPECT_TRUE(clear) << clear;
   EXPECT_EQ(clear.discarded, 0);
 }

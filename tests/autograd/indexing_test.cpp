@@ -32,16 +32,29 @@ TEST(Indexing, AnIndexOutOfRangeIsAnErrorThatNamesItAndTheTable) {
     EXPECT_TRUE(contains(error_of([&] { gather(table, 0, indices({bad}).reshape({1, 1})); }), index));
     EXPECT_TRUE(contains(error_of([&] { route(indices({bad}).reshape({1, 1}), 5); }), index));
   }
-  EXPECT_TRUE(contains(error_of([&] { embedding(table, full({1}, 4294967296.0, {DType::int64})); }), "index 4294967296"));
+  EXPECT_TRUE(
+      contains(error_of([&] { embedding(table, full({1}, 4294967296.0, {DType::int64})); }), "index 4294967296"));
 }
 
 TEST(Indexing, BadShapesAreErrorsThatNameTheOp) {
-  EXPECT_TRUE(contains(error_of([] { concat({zeros({2, 3}), zeros({3, 2})}, 0); }), "concat: float32 (2, 3) and float32 (3, 2)"));
+  EXPECT_TRUE(contains(error_of([] {
+                         concat({zeros({2, 3}), zeros({3, 2})}, 0);
+                       }),
+                       "concat: float32 (2, 3) and float32 (3, 2)"));
   EXPECT_TRUE(contains(error_of([] { split(zeros({2, 5}), {2, 2}, 1); }), "split: pieces (2, 2)"));
   EXPECT_TRUE(contains(error_of([] { split(zeros({2, 5}), {4, 2}, 1); }), "split: pieces (4, 2)"));
-  EXPECT_TRUE(contains(error_of([] { cross_entropy(zeros({2, 5}), indices({0, 0, 0})); }), "cross_entropy: logits (2, 5)"));
-  EXPECT_TRUE(contains(error_of([] { expert_matmul(zeros({2, 3}), zeros({2, 4, 3}), indices({0, 1})); }), "expert_matmul: x (2, 3)"));
-  EXPECT_TRUE(contains(error_of([] { expert_matmul(zeros({2, 3}), zeros({2, 4, 3}), indices({0, 3, 2})); }), "offsets"));
+  EXPECT_TRUE(contains(error_of([] {
+                         cross_entropy(zeros({2, 5}), indices({0, 0, 0}));
+                       }),
+                       "cross_entropy: logits (2, 5)"));
+  EXPECT_TRUE(contains(error_of([] {
+                         expert_matmul(zeros({2, 3}), zeros({2, 4, 3}), indices({0, 1}));
+                       }),
+                       "expert_matmul: x (2, 3)"));
+  EXPECT_TRUE(contains(error_of([] {
+                         expert_matmul(zeros({2, 3}), zeros({2, 4, 3}), indices({0, 3, 2}));
+                       }),
+                       "offsets"));
 }
 
 TEST(Indexing, DuplicatesAddInOrder) {
@@ -78,7 +91,8 @@ TEST(CrossEntropy, OfIgnoredTargetsOnlyIsZeroWithoutGradient) {
 TEST(CrossEntropy, ATargetOutsideTheClassesIsAnError) {
   for (std::int32_t bad : {-1, 3}) {
     const std::string message = error_of([&] { cross_entropy(zeros({2, 3}), indices({0, bad})); });
-    EXPECT_TRUE(contains(message, "target " + std::to_string(bad) + " at position 1") && contains(message, "(2, 3)")) << message;
+    EXPECT_TRUE(contains(message, "target " + std::to_string(bad) + " at position 1") && contains(message, "(2, 3)"))
+        << message;
   }
 }
 
@@ -100,7 +114,10 @@ TEST(Route, AcceptsNoTokens) {
 TEST(Route, ARoutingThatNamesARowTwiceIsAnError) {
   Routing r = route(indices({0, 1}).reshape({2, 1}), 2);
   r.row_of = indices({1, 1}).reshape({2, 1});
-  EXPECT_TRUE(contains(error_of([&] { dispatch_rows(zeros({2, 3}), r); }), "dispatch_rows: row_of (2, 1) names row 1 twice"));
+  EXPECT_TRUE(contains(error_of([&] {
+                         dispatch_rows(zeros({2, 3}), r);
+                       }),
+                       "dispatch_rows: row_of (2, 1) names row 1 twice"));
   EXPECT_TRUE(contains(error_of([&] { combine_rows(zeros({2, 3}), zeros({2, 1}), r); }), "combine_rows: row_of"));
 }
 

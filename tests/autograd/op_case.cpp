@@ -59,7 +59,9 @@ Shape Draw::broadcastable(const Shape& shape) {
   return result;
 }
 
-Tensor Draw::normal(const Shape& shape, double scale) { return folio::scale(randn(shape, generator_, {DType::float64}), scale); }
+Tensor Draw::normal(const Shape& shape, double scale) {
+  return folio::scale(randn(shape, generator_, {DType::float64}), scale);
+}
 Tensor Draw::uniform(const Shape& shape, double low, double high) {
   return folio::uniform(shape, generator_, low, high, {DType::float64});
 }
@@ -79,7 +81,8 @@ Tensor Draw::distinct(const Shape& shape, double gap) {
     return stream.uniform(static_cast<std::int64_t>(a)) < stream.uniform(static_cast<std::int64_t>(b));
   });
   std::vector<double> values(n);
-  for (std::size_t i = 0; i < n; ++i) values[order[i]] = gap * (1.5 * static_cast<double>(i) - 0.75 * static_cast<double>(n));
+  for (std::size_t i = 0; i < n; ++i)
+    values[order[i]] = gap * (1.5 * static_cast<double>(i) - 0.75 * static_cast<double>(n));
   return from_vector(values, shape, {DType::float64});
 }
 Tensor Draw::dyadic(const Shape& shape, double most, double grid) {

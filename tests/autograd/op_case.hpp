@@ -61,12 +61,12 @@ using Function = std::function<Tensors(const Tensors&)>;
 /// One drawn instance: float64 inputs (and index inputs, which stay fixed), packed.
 struct Problem {
   Tensors inputs;
-  Function f;                ///< works for float64 and float32 inputs, on any device and layout
-  Function composed = {};    ///< the composition of plain ops that a fused op must equal; empty for a plain op
-  std::string description;   ///< parameters of this draw, for messages
-  bool broadcast = false;    ///< an input was really expanded
-  bool masked = false;       ///< a mask, an ignored index or an empty group took part
-  bool dyadic = false;       ///< f is linear, goes through float32, and its inputs are exact there (Draw::dyadic)
+  Function f;               ///< works for float64 and float32 inputs, on any device and layout
+  Function composed = {};   ///< the composition of plain ops that a fused op must equal; empty for a plain op
+  std::string description;  ///< parameters of this draw, for messages
+  bool broadcast = false;   ///< an input was really expanded
+  bool masked = false;      ///< a mask, an ignored index or an empty group took part
+  bool dyadic = false;      ///< f is linear, goes through float32, and its inputs are exact there (Draw::dyadic)
 };
 
 struct OpCase {

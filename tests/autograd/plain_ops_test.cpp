@@ -27,8 +27,12 @@ long double cdf(long double x) { return std::erfc(-x / std::sqrt(2.0L)) / 2; }
 long double pdf(long double x) { return std::exp(-x * x / 2) / std::sqrt(2 * 3.14159265358979323846L); }
 
 Unary raised(double p, double low, double high) {
-  return {"power", [p](const Tensor& x) { return power(x, p); }, [p](long double x) { return std::pow(x, p); },
-          [p](long double x) { return p == 0 ? 0 : p * std::pow(x, p - 1); }, low, high};
+  return {"power",
+          [p](const Tensor& x) { return power(x, p); },
+          [p](long double x) { return std::pow(x, p); },
+          [p](long double x) { return p == 0 ? 0 : p * std::pow(x, p - 1); },
+          low,
+          high};
 }
 
 const std::vector<Unary>& unaries() {
@@ -42,7 +46,8 @@ const std::vector<Unary>& unaries() {
       {"relu", relu, [](L x) { return x > 0 ? x : 0; }, [](L x) { return x > 0 ? 1 : 0; }, -1e4, 1e4},
       {"gelu", gelu, [](L x) { return x * cdf(x); }, [](L x) { return cdf(x) + x * pdf(x); }, -1e4, 1e4},
       {"silu", silu, [](L x) { return x * sigma(x); }, [](L x) { return sigma(x) * (1 + x * sigma(-x)); }, -1e4, 1e4},
-      {"softplus", softplus, [](L x) { return std::max<L>(x, 0) + std::log1p(std::exp(-std::abs(x))); }, sigma, -1e4, 1e4},
+      {"softplus", softplus, [](L x) { return std::max<L>(x, 0) + std::log1p(std::exp(-std::abs(x))); }, sigma, -1e4,
+       1e4},
       {"clamp", [](auto& x) { return clamp(x, -2, 3); }, [](L x) { return std::clamp<L>(x, -2, 3); },
        [](L x) { return x >= -2 && x <= 3; }, -1e4, 1e4},
       raised(-3, -50, -0.1),

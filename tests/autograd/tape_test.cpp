@@ -19,9 +19,12 @@ TEST(Tape, GradientOfASumOfSquares) {
 
 TEST(Gradcheck, AcceptsAComposition) {
   Generator g(1);
-  const auto f = [](const Tensors& x) -> Tensors { return {matmul(exp(x[0]), x[1].transpose(0, 1)) / (x[2] * x[2] + 1.0)}; };
-  const auto report = gradcheck(f, {randn({3, 4}, g, {DType::float64}), randn({5, 4}, g, {DType::float64}),
-                                    randn({5}, g, {DType::float64})}, {.jacobian = true});
+  const auto f = [](const Tensors& x) -> Tensors {
+    return {matmul(exp(x[0]), x[1].transpose(0, 1)) / (x[2] * x[2] + 1.0)};
+  };
+  const auto report = gradcheck(
+      f, {randn({3, 4}, g, {DType::float64}), randn({5, 4}, g, {DType::float64}), randn({5}, g, {DType::float64})},
+      {.jacobian = true});
   std::cout << report << "\n";
   EXPECT_TRUE(report);
 }

@@ -44,7 +44,8 @@ RC_GTEST_PROP(Tensor, ReshapesAnyLayoutAsACopyWould, ()) {
   const Tensor base = randn({extent(), extent() + 1, extent()}, random);
   Tensor x = *rc::gen::arbitrary<bool>() ? base.transpose(*rc::gen::inRange(0, 3), *rc::gen::inRange(0, 3)) : base;
   if (*rc::gen::arbitrary<bool>()) x = x.slice(1, 0, (x.dim(1) + 1) / 2);
-  const Shape target = *rc::gen::element(Shape{-1}, Shape{x.dim(0) * x.dim(1), -1}, Shape{x.dim(0), -1}, Shape{1, -1, x.dim(2)});
+  const Shape target =
+      *rc::gen::element(Shape{-1}, Shape{x.dim(0) * x.dim(1), -1}, Shape{x.dim(0), -1}, Shape{1, -1, x.dim(2)});
   const Tensor y = x.reshape(target);
   RC_ASSERT(y.to_vector() == x.to_vector());
   RC_ASSERT(y.numel() == x.numel());

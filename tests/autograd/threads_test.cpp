@@ -91,11 +91,14 @@ TEST(Threads, LargeOpsGiveTheSameBitsForAnyNumber) {
                    {normal({2, 700, 300}), normal({300, 500})});
   expect_same_bits("linear", [](const Tensors& t) -> Tensors { return {linear(t[0], t[1])}; },
                    {normal({2, 600, 384}), normal({520, 384})});
-  expect_same_bits("sum over rows", [](const Tensors& t) -> Tensors { return {sum(t[0], {0})}; }, {normal({3000, 100})});
-  expect_same_bits("sum along rows", [](const Tensors& t) -> Tensors { return {sum(t[0], {1})}; }, {normal({3000, 100})});
+  expect_same_bits("sum over rows", [](const Tensors& t) -> Tensors { return {sum(t[0], {0})}; },
+                   {normal({3000, 100})});
+  expect_same_bits("sum along rows", [](const Tensors& t) -> Tensors { return {sum(t[0], {1})}; },
+                   {normal({3000, 100})});
   expect_same_bits("sum of all", [](const Tensors& t) -> Tensors { return {sum(t[0])}; }, {normal({3000, 100})});
   expect_same_bits("softmax", [](const Tensors& t) -> Tensors { return {softmax(t[0])}; }, {normal({2000, 65})});
-  expect_same_bits("wide log_softmax", [](const Tensors& t) -> Tensors { return {log_softmax(t[0])}; }, {normal({8, 49152})});
+  expect_same_bits("wide log_softmax", [](const Tensors& t) -> Tensors { return {log_softmax(t[0])}; },
+                   {normal({8, 49152})});
   expect_same_bits("cross_entropy", [](const Tensors& t) -> Tensors { return {cross_entropy(t[0], t[1])}; },
                    {normal({4096, 65}), draw.indices({4096}, 65)});
   expect_same_bits("wide cross_entropy",
@@ -111,12 +114,13 @@ TEST(Threads, LargeOpsGiveTheSameBitsForAnyNumber) {
   expect_same_bits("expert_matmul",
                    [&](const Tensors& t) -> Tensors { return {expert_matmul(t[0], t[1], route(chosen, 9).offsets)}; },
                    {normal({3000, 192}), normal({9, 256, 192})});
-  expect_same_bits("mixture of experts",
-                   [&](const Tensors& t) -> Tensors {
-                     const Routing routing = route(chosen, 9);
-                     return {combine_rows(expert_matmul(dispatch_rows(t[0], routing), t[1], routing.offsets), t[2], routing)};
-                   },
-                   {normal({1500, 192}), normal({9, 256, 192}), normal({1500, 2})});
+  expect_same_bits(
+      "mixture of experts",
+      [&](const Tensors& t) -> Tensors {
+        const Routing routing = route(chosen, 9);
+        return {combine_rows(expert_matmul(dispatch_rows(t[0], routing), t[1], routing.offsets), t[2], routing)};
+      },
+      {normal({1500, 192}), normal({9, 256, 192}), normal({1500, 2})});
 }
 
 }  // namespace folio::testing

@@ -20,9 +20,7 @@ namespace views = ranges::views;
 using Tokens = std::vector<std::int32_t>;
 
 /// Tokens that are their own positions.
-Tokens positions(std::int64_t n) {
-  return views::iota(0, static_cast<std::int32_t>(n)) | ranges::to<Tokens>;
-}
+Tokens positions(std::int64_t n) { return views::iota(0, static_cast<std::int32_t>(n)) | ranges::to<Tokens>; }
 
 /// The rows of a (batch, context) array.
 std::vector<Tokens> rows(const Tokens& tokens, std::int64_t context) {

@@ -16,8 +16,6 @@ inline rc::Gen<char32_t> any_character() {
                         between(0x10000, 0x110000));
 }
 
-inline rc::Gen<std::u32string> any_text() {
-  return rc::gen::container<std::u32string>(any_character());
-}
+inline rc::Gen<std::u32string> any_text() { return rc::gen::container<std::u32string>(any_character()); }
 
 }  // namespace folio::data

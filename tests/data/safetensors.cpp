@@ -93,8 +93,12 @@ TEST_F(Safetensors, RefusesWhatDoesNotAddUp) {
       {refusal(one("F32", "[2]", "[0,8]"), 4), "past the end"},
       {refusal(one("F32", "[2]", "[8,16]"), 16), "hole"},
       {refusal(one("F32", "[4611686018427387904,4]", "[0,8]")), "overflows"},
-      {refusal(R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"v":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})"), "overlaps"},
-      {refusal(R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})"), "twice"},
+      {refusal(
+           R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"v":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})"),
+       "overlaps"},
+      {refusal(
+           R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})"),
+       "twice"},
       {refusal(R"({"__metadata__":{"a":1}})", 0), "not a string"}};
   for (const auto& [message, expected] : cases) {
     EXPECT_NE(message.find(expected), std::string::npos) << "'" << message << "' does not say '" << expected << "'";

@@ -13,9 +13,7 @@
 
 namespace folio::data {
 
-inline bool contains(std::string_view text, std::string_view part) {
-  return text.find(part) != std::string_view::npos;
-}
+inline bool contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
 /// A fresh folder that goes with its contents.
 class TemporaryFolder {

@@ -111,7 +111,8 @@ TEST(Trainer, ASweepIsTheMeanOverEveryTargetOnce) {
   for (std::int64_t start = 0; start < 60; start += 8) {
     const std::int64_t n = std::min<std::int64_t>(8, 60 - start);
     const auto window = [&](std::int64_t from) {
-      return from_indices(std::span(tokens).subspan(static_cast<std::size_t>(from), static_cast<std::size_t>(n)), {1, n});
+      return from_indices(std::span(tokens).subspan(static_cast<std::size_t>(from), static_cast<std::size_t>(n)),
+                          {1, n});
     };
     const Tensor log_p = log_softmax(model.logits(window(start)), -1);  // (1, n, V)
     for (std::int64_t t = 0; t < n; ++t) {

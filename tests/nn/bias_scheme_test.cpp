@@ -31,9 +31,7 @@ TEST(BiasScheme, CentredSignDoesNotDrift) {
   EXPECT_EQ(std::accumulate(bias.begin(), bias.end(), 0.0F), 0);
 }
 
-TEST(BiasScheme, AnUnknownNameIsAnError) {
-  EXPECT_THROW(make_bias_scheme("astrology", 1), Error);
-}
+TEST(BiasScheme, AnUnknownNameIsAnError) { EXPECT_THROW(make_bias_scheme("astrology", 1), Error); }
 
 TEST(BiasScheme, MaxViolationIsTheLargestExcessOverTheMean) {
   EXPECT_EQ(max_violation(loads), 1.5);

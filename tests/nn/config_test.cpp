@@ -88,9 +88,9 @@ TEST(Config, RefusesWhatCannotBeBuiltInOneLineThatNamesTheKey) {
 }
 
 TEST(Config, RefusesSizesWhoseProductsWouldOverflow) {
-  for (const char* key : {"vocab_size", "context", "hidden_size", "num_hidden_layers", "num_attention_heads", "q_lora_rank",
-                          "kv_lora_rank", "nope_head_dim", "rope_head_dim", "v_head_dim", "num_shared_experts",
-                          "num_routed_experts", "expert_intermediate_size"}) {
+  for (const char* key : {"vocab_size", "context", "hidden_size", "num_hidden_layers", "num_attention_heads",
+                          "q_lora_rank", "kv_lora_rank", "nope_head_dim", "rope_head_dim", "v_head_dim",
+                          "num_shared_experts", "num_routed_experts", "expert_intermediate_size"}) {
     for (const char* value : {"9223372036854775806", "4611686018427387904", "1000000000"}) {
       const std::string expected = std::string("configuration: ") + key + " is " + value + ", it must be at most ";
       EXPECT_TRUE(refusal(key, value).starts_with(expected)) << refusal(key, value);

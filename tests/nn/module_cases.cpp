@@ -81,9 +81,7 @@ ModuleProblem problem(std::shared_ptr<M> module, Tensor x, std::function<Tensors
   return p;
 }
 
-Generator generator_of(Draw& draw) {
-  return Generator(static_cast<std::uint64_t>(draw.integer(0, 1 << 30)));
-}
+Generator generator_of(Draw& draw) { return Generator(static_cast<std::uint64_t>(draw.integer(0, 1 << 30))); }
 
 ModuleProblem draw_linear(Draw& draw) {
   Generator g = generator_of(draw);
@@ -137,9 +135,7 @@ ModuleProblem mla(Draw& draw, DeepSeekConfig c) {
       [](DeepSeekMLA& m, const Tensor& x) -> Tensors { return {m(x)}; }, draw, to_string(shape));
 }
 
-ModuleProblem draw_mla_shared_key(Draw& draw) {
-  return mla(draw, small_config());
-}
+ModuleProblem draw_mla_shared_key(Draw& draw) { return mla(draw, small_config()); }
 ModuleProblem draw_mla_per_head_key(Draw& draw) {
   DeepSeekConfig c = small_config();
   c.rotary_key = RotaryKey::per_head;
@@ -173,9 +169,7 @@ DeepSeekConfig routed_only() {
   return c;
 }
 
-ModuleProblem draw_moe_v3(Draw& draw) {
-  return moe(draw, small_config());
-}
+ModuleProblem draw_moe_v3(Draw& draw) { return moe(draw, small_config()); }
 ModuleProblem draw_moe_sigmoid(Draw& draw) {
   DeepSeekConfig c = routed_only();
   c.norm_topk_prob = false;
@@ -237,9 +231,7 @@ ModuleProblem lm(Draw& draw, DeepSeekConfig c) {
       draw, to_string({batch, length}), 0.3);
 }
 
-ModuleProblem draw_lm_tied(Draw& draw) {
-  return lm(draw, small_config());
-}
+ModuleProblem draw_lm_tied(Draw& draw) { return lm(draw, small_config()); }
 ModuleProblem draw_lm_reference(Draw& draw) {
   DeepSeekConfig c = small_config();
   c.tie_embeddings = false;

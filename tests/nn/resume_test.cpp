@@ -20,7 +20,8 @@ DeepSeekConfig small() {
 
 /// A model in training: everything that a saved run must bring back.
 struct Training {
-  explicit Training(std::uint64_t seed) : generator(seed), model(small(), generator), adam(model.parameters(), {.lr = 1e-2}) {}
+  explicit Training(std::uint64_t seed)
+      : generator(seed), model(small(), generator), adam(model.parameters(), {.lr = 1e-2}) {}
 
   void train(std::int64_t first, std::int64_t last) {
     std::vector<std::int32_t> tokens(200);

@@ -52,7 +52,8 @@ double distance(DType dtype, const Options& options) {
     optimizer.step(factor);
     const auto actual = values_of(parameters);
     for (std::size_t i = 0; i < actual.size(); ++i) {
-      for (std::size_t j = 0; j < actual[i].size(); ++j) worst = std::max(worst, std::abs(actual[i][j] - expected[i][j]));
+      for (std::size_t j = 0; j < actual[i].size(); ++j)
+        worst = std::max(worst, std::abs(actual[i][j] - expected[i][j]));
     }
   }
   return worst;
@@ -84,10 +85,11 @@ TEST(AdamW, MovesByTheLearningRateInItsFirstStepWhateverTheScale) {
 }
 
 TEST(SGD, IsItsFormulaWithMomentumAndNesterov) {
-  for (const SGDOptions& options : std::vector<SGDOptions>{{.lr = 0.1},
-                                                           {.lr = 0.1, .momentum = 0.9},
-                                                           {.lr = 0.1, .momentum = 0.9, .weight_decay = 0.2},
-                                                           {.lr = 0.1, .momentum = 0.9, .nesterov = true, .weight_decay = 0.2}}) {
+  for (const SGDOptions& options :
+       std::vector<SGDOptions>{{.lr = 0.1},
+                               {.lr = 0.1, .momentum = 0.9},
+                               {.lr = 0.1, .momentum = 0.9, .weight_decay = 0.2},
+                               {.lr = 0.1, .momentum = 0.9, .nesterov = true, .weight_decay = 0.2}}) {
     EXPECT_LT((distance<SGD, PlainSGD>(DType::float64, options)), 1e-13);
     EXPECT_LT((distance<SGD, PlainSGD>(DType::float32, options)), 5e-6);
   }

@@ -92,10 +92,10 @@ TEST(Optimizer, RefusesAStateThatDoesNotFitAndKeepsItsOwn) {
 
 TEST(Optimizer, TakesGradientsOfAnyLayout) {
   Generator generator(6);
-  const Tensor turned = randn({7, 3}, generator).transpose(0, 1);          // (3, 7)
-  const Tensor repeated = randn({1, 7}, generator).expand({3, 7});         // (3, 7)
+  const Tensor turned = randn({7, 3}, generator).transpose(0, 1);               // (3, 7)
+  const Tensor repeated = randn({1, 7}, generator).expand({3, 7});              // (3, 7)
   const Tensor inner = randn({5, 9}, generator).slice(0, 1, 4).slice(1, 1, 8);  // (3, 7)
-  const Tensor shifted = randn({4, 7}, generator).slice(0, 1, 4);          // (3, 7), packed but not at the start
+  const Tensor shifted = randn({4, 7}, generator).slice(0, 1, 4);               // (3, 7), packed but not at the start
   for (const auto& make : kinds) {
     for (const Tensor& gradient : {turned, repeated, inner, shifted}) {
       Parameters strange = {parameter("w", ones({3, 7}))}, packed = {parameter("w", ones({3, 7}))};
@@ -182,15 +182,28 @@ TEST(Optimizer, RefusesImpossibleOptions) {
   EXPECT_EQ(adam({.lr = -1e-9}), "optimizer: lr is -1e-09, it must be finite and at least 0");
   EXPECT_EQ(adam({.beta1 = 1}), "adamw: beta1 is 1, it must be in [0, 1)");
   EXPECT_EQ(adam({.eps = 0}), "adamw: eps is 0, it must be finite and above 0");
-  for (const AdamWOptions& bad : std::vector<AdamWOptions>{
-           {.lr = nan}, {.lr = infinity}, {.beta1 = -0.1}, {.beta1 = nan}, {.beta2 = 1}, {.beta2 = -0.1}, {.beta2 = nan},
-           {.eps = -1e-8}, {.eps = nan}, {.weight_decay = -1}, {.weight_decay = nan}, {.weight_decay = infinity}}) {
+  for (const AdamWOptions& bad : std::vector<AdamWOptions>{{.lr = nan},
+                                                           {.lr = infinity},
+                                                           {.beta1 = -0.1},
+                                                           {.beta1 = nan},
+                                                           {.beta2 = 1},
+                                                           {.beta2 = -0.1},
+                                                           {.beta2 = nan},
+                                                           {.eps = -1e-8},
+                                                           {.eps = nan},
+                                                           {.weight_decay = -1},
+                                                           {.weight_decay = nan},
+                                                           {.weight_decay = infinity}}) {
     EXPECT_NE(adam(bad), "");
   }
   EXPECT_EQ(sgd({.momentum = 0.5, .nesterov = true}), "");
   EXPECT_EQ(sgd({.nesterov = true}), "sgd: momentum is 0, it must be above 0 for Nesterov's look-ahead");
-  for (const SGDOptions& bad : std::vector<SGDOptions>{{.lr = -1}, {.momentum = 1}, {.momentum = -0.1}, {.momentum = nan},
-                                                       {.weight_decay = -1}, {.weight_decay = nan}}) {
+  for (const SGDOptions& bad : std::vector<SGDOptions>{{.lr = -1},
+                                                       {.momentum = 1},
+                                                       {.momentum = -0.1},
+                                                       {.momentum = nan},
+                                                       {.weight_decay = -1},
+                                                       {.weight_decay = nan}}) {
     EXPECT_NE(sgd(bad), "");
   }
 }

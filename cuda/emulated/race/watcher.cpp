@@ -22,12 +22,8 @@ struct Outside {
   Kind kind = Kind::read;
 };
 
-std::uintptr_t code_base() {
-  return reinterpret_cast<std::uintptr_t>(&install);
-}
-std::string line_of(const Access& a) {
-  return source_line(code_base() + a.code - 1);
-}
+std::uintptr_t code_base() { return reinterpret_cast<std::uintptr_t>(&install); }
+std::string line_of(const Access& a) { return source_line(code_base() + a.code - 1); }
 
 /// Whether the address belongs to the program's or a library's own static data.
 bool in_static_data(const void* address) {

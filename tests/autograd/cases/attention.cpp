@@ -42,16 +42,15 @@ Problem draw_causal_attention(Draw& draw) {
                     draw.normal({batch, keys, heads, out})};
   if (shares) inputs.push_back(draw.normal({batch, keys, rope}));
   const auto shared_of = [=](const Tensors& x) { return shares ? x[3] : Tensor(); };
-  return {.inputs = inputs,
-          .f = [=](const Tensors& x) -> Tensors {
-            return {causal_attention(x[0], x[1], x[2], shared_of(x), factor, offset)};
-          },
-          .composed = [=](const Tensors& x) -> Tensors {
-            return {attend(x[0], x[1], x[2], shared_of(x), factor, offset)};
-          },
-          .description = "q " + to_string(inputs[0].shape()) + ", v " + to_string(inputs[2].shape()) + ", offset " +
-                         std::to_string(offset) + (shares ? ", shared key of " + std::to_string(rope) : ""),
-          .masked = queries > 1};
+  return {
+      .inputs = inputs,
+      .f = [=](const Tensors& x) -> Tensors {
+        return {causal_attention(x[0], x[1], x[2], shared_of(x), factor, offset)};
+      },
+      .composed = [=](const Tensors& x) -> Tensors { return {attend(x[0], x[1], x[2], shared_of(x), factor, offset)}; },
+      .description = "q " + to_string(inputs[0].shape()) + ", v " + to_string(inputs[2].shape()) + ", offset " +
+                     std::to_string(offset) + (shares ? ", shared key of " + std::to_string(rope) : ""),
+      .masked = queries > 1};
 }
 
 }  // namespace folio::testing

@@ -61,7 +61,8 @@ Problem draw_expert_matmul(Draw& draw) {
             Tensors parts;
             for (std::int64_t e = 0; e < c.experts; ++e) {
               const auto i = static_cast<std::size_t>(e);
-              const Tensor mine = slice(t[0], 0, static_cast<std::int64_t>(at[i]), static_cast<std::int64_t>(at[i + 1]));
+              const Tensor mine =
+                  slice(t[0], 0, static_cast<std::int64_t>(at[i]), static_cast<std::int64_t>(at[i + 1]));
               parts.push_back(linear(mine, slice(t[1], 0, e, e + 1).reshape({out, in})));
             }
             return {concat(parts, 0)};

@@ -51,7 +51,8 @@ Problem draw_cross_entropy(Draw& draw) {
   const double ignoring = draw.chance(0.4) ? draw.chance(0.2) ? 1 : 0.4 : 0;
   std::vector<std::int32_t> targets, kept, kept_targets;
   for (std::int64_t i = 0; i < count; ++i) {
-    const auto target = draw.chance(ignoring) ? static_cast<std::int32_t>(options.ignored) : drawn.data<std::int32_t>()[i];
+    const auto target =
+        draw.chance(ignoring) ? static_cast<std::int32_t>(options.ignored) : drawn.data<std::int32_t>()[i];
     targets.push_back(target);
     if (target == options.ignored) continue;
     kept.push_back(static_cast<std::int32_t>(i));

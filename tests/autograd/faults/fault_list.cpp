@@ -73,7 +73,8 @@ bool last_row_dropped(Entry&, Tensors& dx) {
 }
 bool swapped(Entry&, Tensors& dx) {
   for (std::size_t i = 0; i + 1 < dx.size(); ++i) {
-    if (!dx[i].defined() || !dx[i + 1].defined() || !(dx[i].shape() == dx[i + 1].shape()) || dx[i].numel() == 0) continue;
+    if (!dx[i].defined() || !dx[i + 1].defined() || !(dx[i].shape() == dx[i + 1].shape()) || dx[i].numel() == 0)
+      continue;
     std::swap(dx[i], dx[i + 1]);
     return true;
   }
@@ -202,7 +203,9 @@ const std::vector<Fault>& all_faults() {
       {.name = "choice", .what = "a saved mask or index moved by one place", .before = mask_shifted},
       {.name = "saved", .what = "another tensor saved than the one that was used", .before = another_saved},
       {.name = "output", .what = "the output saved in place of the input", .recorded = output_saved},
-      {.name = "broadcast", .what = "the sum over broadcast dimensions skipped", .point = Point::skip_broadcast_reduction},
+      {.name = "broadcast",
+       .what = "the sum over broadcast dimensions skipped",
+       .point = Point::skip_broadcast_reduction},
       {.name = "overwrite", .what = "gradients overwritten instead of added up", .point = Point::overwrite_gradient},
       {.name = "constant", .what = "0.001 added to each gradient", .after = constant_added},
       {.name = "half", .what = "the later half of the rows of each gradient dropped", .after = half_lost},
@@ -210,7 +213,9 @@ const std::vector<Fault>& all_faults() {
       {.name = "float32", .what = "gradients 0.1 % too large in float32 only", .after = narrow_wrong},
       {.name = "packed", .what = "the upstream gradient read as if it were packed", .before = strides_ignored},
       {.name = "nan", .what = "NaN in gradients turned into 0", .after = nan_hidden},
-      {.name = "forgotten", .what = "the gradient of the last of several outputs forgotten", .before = output_forgotten},
+      {.name = "forgotten",
+       .what = "the gradient of the last of several outputs forgotten",
+       .before = output_forgotten},
       {.name = "mask", .what = "the causal mask shifted by one", .point = Point::shift_mask},
   };
   return faults;

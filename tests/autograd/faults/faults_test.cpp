@@ -49,7 +49,10 @@ std::string short_name(const Property& p) {
 void print_row(const std::string& name, const std::vector<Cell>& cells) {
   std::cout << std::setw(18) << std::left << name;
   for (const Cell& c : cells) {
-    std::cout << std::setw(4) << std::right << (c.verdict == Verdict::survived ? "!!" : c.verdict == Verdict::exempt ? "-" : c.mark);
+    std::cout << std::setw(4) << std::right
+              << (c.verdict == Verdict::survived ? "!!"
+                  : c.verdict == Verdict::exempt ? "-"
+                                                 : c.mark);
   }
   std::cout << '\n';
 }
@@ -57,7 +60,8 @@ void print_row(const std::string& name, const std::vector<Cell>& cells) {
 /// Faults are the columns of every table.
 void print_faults() {
   for (std::size_t i = 0; i < all_faults().size(); ++i) {
-    std::cout << std::setw(4) << std::right << i + 1 << "  " << all_faults()[i].name << ": " << all_faults()[i].what << '\n';
+    std::cout << std::setw(4) << std::right << i + 1 << "  " << all_faults()[i].name << ": " << all_faults()[i].what
+              << '\n';
   }
 }
 void print_header(const char* what) {
@@ -72,8 +76,8 @@ class Score {
   void print(const char* what) {
     const int caught = cells_[Verdict::caught], exempt = cells_[Verdict::exempt], survived = cells_[Verdict::survived];
     const int applicable = caught + exempt + survived;
-    std::cout << what << ": " << caught << " of " << applicable - exempt << " faults caught ("
-              << std::setprecision(4) << 100.0 * caught / std::max(applicable - exempt, 1) << " %), " << exempt << " exempt, "
+    std::cout << what << ": " << caught << " of " << applicable - exempt << " faults caught (" << std::setprecision(4)
+              << 100.0 * caught / std::max(applicable - exempt, 1) << " %), " << exempt << " exempt, "
               << cells_[Verdict::not_applicable] << " cells where the fault finds nothing to change\n";
     EXPECT_EQ(survived, 0);
     EXPECT_LE(20 * exempt, applicable) << "more than 5 % exempt";
@@ -128,7 +132,8 @@ class Table {
     if (exemptions.contains({c.op, fault.name})) return {Verdict::exempt};
     bool changed = false;
     for (int i = 0; i < draws && !changed; ++i) changed = changes_gradients(fault, c, seed_of(i), size_of_draw(i));
-    return {Verdict::survived, "!!", changed ? "gradients changed" : "no gradient changed: `exemptions` needs a reason"};
+    return {Verdict::survived, "!!",
+            changed ? "gradients changed" : "no gradient changed: `exemptions` needs a reason"};
   }
 
   /// In how many ops each property saw each fault.
@@ -164,7 +169,7 @@ class Table {
   }
 
   std::map<std::tuple<std::string, std::size_t, int>, bool> baseline_;  // op, property, draw
-  std::set<std::tuple<std::string, std::string, std::size_t>> seen_;  // op, fault, property
+  std::set<std::tuple<std::string, std::string, std::size_t>> seen_;    // op, fault, property
 };
 
 class Faults : public ::testing::Test {
@@ -282,12 +287,14 @@ TEST_F(Faults, EveryOneInEveryModuleIsCaught) {
     for (const Fault& fault : all_faults()) {
       row.push_back(try_module(fault, c, too_small));
       score.add(row.back());
-      EXPECT_FALSE(row.back().verdict == Verdict::survived) << fault.what << ", in " << c.name << ": " << row.back().why;
+      EXPECT_FALSE(row.back().verdict == Verdict::survived)
+          << fault.what << ", in " << c.name << ": " << row.back().why;
     }
     print_row(c.name, row);
   }
   std::cout << "Cells count the ops of two draws in which the fault was caught. In " << too_small
-            << " more it changed no gradient of the module by 1e-5 of the largest, less than is sure to be seen from outside.\n";
+            << " more it changed no gradient of the module by 1e-5 of the largest, less than is sure to be seen from "
+               "outside.\n";
   score.print("modules");
 }
 

@@ -18,7 +18,9 @@ Tensor summed(const Tensor& gradient, const Shape& shape) {
 std::vector<Shape> expanded_shapes(const OpCase& c, const Tensors& inputs) {
   const std::string op = c.op;
   const int kept = op == "matmul" ? 2 : 0;  // trailing dimensions that do not broadcast
-  const auto leading = [&](const Shape& s) { return Dims(std::span(s.begin(), static_cast<std::size_t>(s.size() - kept))); };
+  const auto leading = [&](const Shape& s) {
+    return Dims(std::span(s.begin(), static_cast<std::size_t>(s.size() - kept)));
+  };
   Shape full;
   for (const Tensor& x : inputs) full = broadcast_shapes(full, leading(x.shape()), c.op);
   std::vector<Shape> shapes;
@@ -34,7 +36,8 @@ std::vector<Shape> expanded_shapes(const OpCase& c, const Tensors& inputs) {
 void compare(Trial& t, const Function& f, const Tensors& small, const std::vector<Shape>& shapes, bool by_the_op) {
   const Function expanding = [&](const Tensors& x) {
     Tensors wide;
-    for (std::size_t i = 0; i < x.size(); ++i) wide.push_back(x[i].defined() && !by_the_op ? x[i].expand(shapes[i]) : x[i]);
+    for (std::size_t i = 0; i < x.size(); ++i)
+      wide.push_back(x[i].defined() && !by_the_op ? x[i].expand(shapes[i]) : x[i]);
     return f(wide);
   };
   Tensors copies;
@@ -48,7 +51,8 @@ void compare(Trial& t, const Function& f, const Tensors& small, const std::vecto
   expect_close(narrow.outputs, wide.outputs, tolerance, "output");
   for (std::size_t i = 0; i < small.size(); ++i) {
     if (!narrow.gradients[i].defined()) continue;
-    const double repeats = static_cast<double>(numel(shapes[i])) / static_cast<double>(std::max<std::int64_t>(1, small[i].numel()));
+    const double repeats =
+        static_cast<double>(numel(shapes[i])) / static_cast<double>(std::max<std::int64_t>(1, small[i].numel()));
     const std::string d = difference(narrow.gradients[i], summed(wide.gradients[i], small[i].shape()), 0,
                                      tolerance * repeats * largest(wide.gradients[i]));
     expect(d.empty(), std::string(by_the_op ? "broadcast by the op, " : "expanded view, ") + "gradient of input " +
@@ -79,7 +83,8 @@ void check(Trial& t) {
 }  // namespace
 
 Property property_broadcasting() {
-  return {.name = "Broadcasting", .claim = "a broadcast equals its materialised expansion", .check = check, .largest = 40};
+  return {
+      .name = "Broadcasting", .claim = "a broadcast equals its materialised expansion", .check = check, .largest = 40};
 }
 
 }  // namespace folio::testing

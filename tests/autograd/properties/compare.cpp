@@ -55,7 +55,8 @@ Tensors random_cotangents(const Tensors& outputs, Draw& draw) {
 Tensors dyadic_cotangents(const Tensors& outputs, Draw& draw) {
   Tensors cotangents;
   for (const Tensor& y : outputs) {
-    cotangents.push_back(is_float(y.dtype()) ? draw.dyadic(y.shape(), 2, 1.0 / 64).to(y.dtype()).to(y.device()) : Tensor());
+    cotangents.push_back(is_float(y.dtype()) ? draw.dyadic(y.shape(), 2, 1.0 / 64).to(y.dtype()).to(y.device())
+                                             : Tensor());
   }
   return cotangents;
 }
@@ -119,7 +120,8 @@ std::string difference(const Tensor& a, const Tensor& b, double relative, double
 std::string inequality(const Tensor& a, const Tensor& b) { return difference_beyond(a, b, 0, 0); }
 
 void expect_close(const Tensors& a, const Tensors& b, double relative, const std::string& what, double floor) {
-  expect(a.size() == b.size(), what + ": " + std::to_string(a.size()) + " against " + std::to_string(b.size()) + " tensors");
+  expect(a.size() == b.size(),
+         what + ": " + std::to_string(a.size()) + " against " + std::to_string(b.size()) + " tensors");
   for (std::size_t i = 0; i < a.size(); ++i) {
     const std::string d = difference_beyond(a[i], b[i], relative, floor);
     expect(d.empty(), what + " " + std::to_string(i) + ": " + d);

@@ -19,10 +19,10 @@ namespace {
 
 // ── What draws must contain at least, in percent of those of one op under one property ───────────────────────────────
 // Trivial draws prove nothing, so these shares are asserted. What an op cannot have is not listed.
-const std::map<std::string, double> least_broadcast = {{"add", 20},    {"subtract", 20}, {"multiply", 20}, {"divide", 20},
-                                                       {"where", 20}, {"matmul", 10},   {"expand", 20}};
-const std::map<std::string, double> least_masked = {{"where", 20},           {"dropout", 20},      {"cross_entropy", 10},
-                                                    {"causal_attention", 30}, {"expert_matmul", 10}};
+const std::map<std::string, double> least_broadcast = {
+    {"add", 20}, {"subtract", 20}, {"multiply", 20}, {"divide", 20}, {"where", 20}, {"matmul", 10}, {"expand", 20}};
+const std::map<std::string, double> least_masked = {
+    {"where", 20}, {"dropout", 20}, {"cross_entropy", 10}, {"causal_attention", 30}, {"expert_matmul", 10}};
 constexpr double least_multi_block = 1;
 constexpr double least_strided = 40;
 constexpr double most_empty = 40;
@@ -127,12 +127,13 @@ class PropertyOfOp : public ::testing::Test {
       const auto size = *sizes();
       const Outcome o = attempt(property_, case_, seed, size);
       counts.add(o);
-      RC_LOG() << o.message << "\nReplay: FOLIO_DRAW=" << seed << ',' << size << " --gtest_filter=" << property_.name << '.'
-               << case_.op << std::endl;
+      RC_LOG() << o.message << "\nReplay: FOLIO_DRAW=" << seed << ',' << size << " --gtest_filter=" << property_.name
+               << '.' << case_.op << std::endl;
       RC_ASSERT(o.held);
     };
     const rc::detail::TestParams params = parameters(property_);
-    const auto result = rc::detail::checkTestable(tried, rc::detail::TestMetadata{property_.name, property_.claim}, params);
+    const auto result =
+        rc::detail::checkTestable(tried, rc::detail::TestMetadata{property_.name, property_.claim}, params);
     std::cout << case_.op << ": " << property_.claim << ": " << counts << ", seed " << params.seed << '\n';
     if (result.is<rc::detail::SuccessResult>()) return assert_shares(property_, case_, counts);
     std::ostringstream text;

@@ -80,8 +80,9 @@ void expect_non_finite(const Tensors& results, const Flags& flags, bool everywhe
     for (std::size_t j = 0; j < values.size(); ++j) {
       const bool finite = std::isfinite(values[j]);
       found = found || !finite;
-      expect(finite == false || !flags[i][j] || !everywhere,
-             what + " " + std::to_string(i) + " element " + std::to_string(j) + " is a quiet " + std::to_string(values[j]));
+      expect(finite == false || !flags[i][j] || !everywhere, what + " " + std::to_string(i) + " element " +
+                                                                 std::to_string(j) + " is a quiet " +
+                                                                 std::to_string(values[j]));
     }
   }
   expect(found, what + "s show nothing of it");
@@ -115,7 +116,8 @@ void check_forward(Trial& t, const Tensors& outputs, const Place& at) {
   try {
     const Tensors results = evaluate(p.f, with(p.inputs, at, std::numeric_limits<double>::quiet_NaN()));
     if (ignored && shows_nothing(results)) {
-      expect(may_ignore.contains(op), "NaN" + where + " leaves no trace, and the op is not listed as one that may ignore values");
+      expect(may_ignore.contains(op),
+             "NaN" + where + " leaves no trace, and the op is not listed as one that may ignore values");
       t.exempt = true;
       return;
     }
@@ -151,12 +153,13 @@ void check_backward(Trial& t, const Tensors& outputs, const Place& at) {
   const Tensors base = vjp(p.f, p.inputs, v).gradients;
   Flags depends;
   for (double probe : probes) mark_changes(base, vjp(p.f, p.inputs, with(v, at, probe, true)).gradients, depends);
-  if (!any(depends)) return;  // a masked output, a flat piece: its derivative is 0 and finite differences have seen that
+  if (!any(depends))
+    return;  // a masked output, a flat piece: its derivative is 0 and finite differences have seen that
   try {
     const Tensors results = vjp(p.f, p.inputs, with(v, at, std::numeric_limits<double>::quiet_NaN())).gradients;
-    expect_non_finite(results, depends, true,
-                      "NaN upstream at output " + std::to_string(at.input) + " element " + std::to_string(at.element) +
-                          ": gradient");
+    expect_non_finite(
+        results, depends, true,
+        "NaN upstream at output " + std::to_string(at.input) + " element " + std::to_string(at.element) + ": gradient");
     ++t.checked;
   } catch (const Error&) {
   }

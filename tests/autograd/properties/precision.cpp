@@ -46,7 +46,8 @@ constexpr Tolerance tolerances[] = {
 };
 
 const Tolerance& tolerance_of(DType dtype) {
-  return *std::find_if(std::begin(tolerances), std::end(tolerances), [&](const Tolerance& t) { return t.dtype == dtype; });
+  return *std::find_if(std::begin(tolerances), std::end(tolerances),
+                       [&](const Tolerance& t) { return t.dtype == dtype; });
 }
 
 Tensors converted(const Tensors& xs, const Place& place) {
@@ -124,7 +125,8 @@ void compare(Trial& t, const Place& place) {
     const Run moved = vjp(f, jittered(exact, tolerance.last_bit, t.draw), jittered(w, tolerance.last_bit, t.draw));
     const Tensors there = flat(moved);
     for (std::size_t i = 0; i < got.size(); ++i) {
-      if (there[i].defined() && is_float(there[i].dtype())) effect[i] = std::max(effect[i], largest(there[i] - wanted[i]));
+      if (there[i].defined() && is_float(there[i].dtype()))
+        effect[i] = std::max(effect[i], largest(there[i] - wanted[i]));
     }
   }
   const double operand = largest(exact), upstream = largest(w);
@@ -135,7 +137,8 @@ void compare(Trial& t, const Place& place) {
     const double allowed = tolerance.conditioning * effect[i] + tolerance.last_bit * own;
     const std::string d = difference(got[i], wanted[i], 0, allowed);
     expect(d.empty(), std::string(name_of(place.dtype)) + " on " + name_of(place.device) + ", " +
-                          (output ? "output " : "gradient ") + std::to_string(output ? i : i - low.outputs.size()) + ": " + d);
+                          (output ? "output " : "gradient ") + std::to_string(output ? i : i - low.outputs.size()) +
+                          ": " + d);
   }
   ++t.checked;
 }

@@ -42,8 +42,8 @@ Outcome attempt(const Property& property, const OpCase& c, std::uint64_t seed, s
     o.exempt = trial.exempt;
   } catch (const std::exception& e) {
     o.held = false;
-    o.message = std::string(c.op) + " " + description + " (seed " + std::to_string(seed) + ", size " + std::to_string(size) +
-                "): " + property.claim + " is not so: " + e.what();
+    o.message = std::string(c.op) + " " + description + " (seed " + std::to_string(seed) + ", size " +
+                std::to_string(size) + "): " + property.claim + " is not so: " + e.what();
   }
   return o;
 }

@@ -45,8 +45,9 @@ struct Property {
 /// In the order of the page on gradients.
 const std::vector<Property>& all_properties();
 
-#define FOLIO_PROPERTIES(X)                                                                                       \
-  X(finite_differences) X(linearity) X(subsets) X(aliasing) X(layouts) X(broadcasting) X(fused) X(precision) X(non_finite)
+#define FOLIO_PROPERTIES(X) \
+  X(finite_differences)     \
+  X(linearity) X(subsets) X(aliasing) X(layouts) X(broadcasting) X(fused) X(precision) X(non_finite)
 #define X(name) Property property_##name();
 FOLIO_PROPERTIES(X)
 #undef X

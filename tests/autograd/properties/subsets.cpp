@@ -64,7 +64,10 @@ void check(Trial& t) {
 }  // namespace
 
 Property property_subsets() {
-  return {.name = "Subsets", .claim = "a gradient does not depend on which others are asked for", .check = check, .largest = 12};
+  return {.name = "Subsets",
+          .claim = "a gradient does not depend on which others are asked for",
+          .check = check,
+          .largest = 12};
 }
 
 }  // namespace folio::testing

@@ -87,24 +87,12 @@ void check_products() {
     }
   }
 }
-RC_GTEST_PROP(Cublas, FloatProducts, ()) {
-  check_products<float, float>();
-}
-RC_GTEST_PROP(Cublas, DoubleProducts, ()) {
-  check_products<double, double>();
-}
-RC_GTEST_PROP(Cublas, Bfloat16ProductsIntoFloat, ()) {
-  check_products<bfloat16, float>();
-}
-RC_GTEST_PROP(Cublas, Bfloat16Products, ()) {
-  check_products<bfloat16, bfloat16>();
-}
-RC_GTEST_PROP(Cublas, Float16ProductsIntoFloat, ()) {
-  check_products<float16, float>();
-}
-RC_GTEST_PROP(Cublas, Float16Products, ()) {
-  check_products<float16, float16>();
-}
+RC_GTEST_PROP(Cublas, FloatProducts, ()) { check_products<float, float>(); }
+RC_GTEST_PROP(Cublas, DoubleProducts, ()) { check_products<double, double>(); }
+RC_GTEST_PROP(Cublas, Bfloat16ProductsIntoFloat, ()) { check_products<bfloat16, float>(); }
+RC_GTEST_PROP(Cublas, Bfloat16Products, ()) { check_products<bfloat16, bfloat16>(); }
+RC_GTEST_PROP(Cublas, Float16ProductsIntoFloat, ()) { check_products<float16, float>(); }
+RC_GTEST_PROP(Cublas, Float16Products, ()) { check_products<float16, float16>(); }
 
 TEST(Cublas, SixteenBitInputsAreAddedUpInFloat) {
   const int k = 4096;  // 1 + 4095 · 2^-9 would stay near 1 if the sum itself had 8 bits

@@ -29,18 +29,10 @@ void check_add() {
                   static_cast<double>(static_cast<Accumulator<T>>(b[i])));
   }
 }
-RC_GTEST_PROP(Demo, AddsFloats, ()) {
-  check_add<float>();
-}
-RC_GTEST_PROP(Demo, AddsDoubles, ()) {
-  check_add<double>();
-}
-RC_GTEST_PROP(Demo, AddsBfloat16s, ()) {
-  check_add<bfloat16>();
-}
-RC_GTEST_PROP(Demo, AddsFloat16s, ()) {
-  check_add<float16>();
-}
+RC_GTEST_PROP(Demo, AddsFloats, ()) { check_add<float>(); }
+RC_GTEST_PROP(Demo, AddsDoubles, ()) { check_add<double>(); }
+RC_GTEST_PROP(Demo, AddsBfloat16s, ()) { check_add<bfloat16>(); }
+RC_GTEST_PROP(Demo, AddsFloat16s, ()) { check_add<float16>(); }
 
 template <typename T>
 bool sums_are_right(int rows, int columns, int threads, const std::vector<T>& x) {
@@ -63,15 +55,9 @@ void check_sum_rows() {
   const bool right = sums_are_right(rows, columns, threads, draw_whole_numbers<T>(rows * columns));
   RC_ASSERT(right);
 }
-RC_GTEST_PROP(Demo, SumsRowsOfFloats, ()) {
-  check_sum_rows<float>();
-}
-RC_GTEST_PROP(Demo, SumsRowsOfDoubles, ()) {
-  check_sum_rows<double>();
-}
-RC_GTEST_PROP(Demo, SumsRowsOfBfloat16s, ()) {
-  check_sum_rows<bfloat16>();
-}
+RC_GTEST_PROP(Demo, SumsRowsOfFloats, ()) { check_sum_rows<float>(); }
+RC_GTEST_PROP(Demo, SumsRowsOfDoubles, ()) { check_sum_rows<double>(); }
+RC_GTEST_PROP(Demo, SumsRowsOfBfloat16s, ()) { check_sum_rows<bfloat16>(); }
 
 bool softmax_is_right(int rows, int columns, int threads, const std::vector<double>& x) {
   const DeviceArray<double> in(x), out(x.size());
@@ -113,12 +99,8 @@ void check_transpose() {
   const bool right = transpose_is_right(rows, columns, draw_whole_numbers<T>(rows * columns));
   RC_ASSERT(right);
 }
-RC_GTEST_PROP(Demo, TransposesFloats, ()) {
-  check_transpose<float>();
-}
-RC_GTEST_PROP(Demo, TransposesBfloat16s, ()) {
-  check_transpose<bfloat16>();
-}
+RC_GTEST_PROP(Demo, TransposesFloats, ()) { check_transpose<float>(); }
+RC_GTEST_PROP(Demo, TransposesBfloat16s, ()) { check_transpose<bfloat16>(); }
 
 std::vector<double> ramp(int n, int from = -5) {
   std::vector<double> x(n);

@@ -16,9 +16,7 @@ inline Order draw_order() {
   return order;
 }
 
-inline int draw_between(int low, int high) {
-  return *rc::gen::inRange(low, high + 1);
-}
+inline int draw_between(int low, int high) { return *rc::gen::inRange(low, high + 1); }
 
 /// Small whole numbers, so that sums in any order are the same.
 template <typename T>

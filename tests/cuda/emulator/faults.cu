@@ -29,9 +29,7 @@ __global__ void missing_reuse_barrier_kernel(const float* x, float* y) {
   y[2 * threadIdx.x + 1] = squares;
 }
 
-__global__ void plain_increment_kernel(float* y) {
-  y[0] += 1;
-}
+__global__ void plain_increment_kernel(float* y) { y[0] += 1; }
 
 __global__ void lockstep_kernel(const float* x, float* y) {
   SHARED(float, s, [64]);
@@ -64,9 +62,7 @@ __global__ void shuffle_against_barrier_kernel() {
   }
 }
 
-__global__ void caller_outside_mask_kernel() {
-  __shfl_sync(0x0000ffffu, 1.0f, 0);
-}
+__global__ void caller_outside_mask_kernel() { __shfl_sync(0x0000ffffu, 1.0f, 0); }
 
 __global__ void source_outside_mask_kernel(float* y) {
   if (threadIdx.x < 16) y[threadIdx.x] = __shfl_down_sync(0x0000ffffu, 1.0f, 8);
@@ -80,18 +76,14 @@ __global__ void mismatched_calls_kernel() {
   }
 }
 
-__global__ void mismatched_masks_kernel() {
-  __syncwarp(threadIdx.x < 16 ? 0xffffffffu : 0xffff0000u);
-}
+__global__ void mismatched_masks_kernel() { __syncwarp(threadIdx.x < 16 ? 0xffffffffu : 0xffff0000u); }
 
 __global__ void shuffle_after_exit_kernel() {
   if (threadIdx.x == 5) return;
   __shfl_xor_sync(0xffffffffu, 1, 1);
 }
 
-__global__ void write_at_kernel(float* y, int offset) {
-  y[static_cast<int>(threadIdx.x) + offset] = 1;
-}
+__global__ void write_at_kernel(float* y, int offset) { y[static_cast<int>(threadIdx.x) + offset] = 1; }
 
 __global__ void shared_write_at_kernel(int index, float* y) {
   SHARED(float, first, [32]);
@@ -174,9 +166,7 @@ __global__ void too_much_static_shared_kernel() {
   b[threadIdx.x] = 0;
 }
 
-__global__ void __launch_bounds__(64) bounded_by_64_kernel(float* y) {
-  y[threadIdx.x] = 1;
-}
+__global__ void __launch_bounds__(64) bounded_by_64_kernel(float* y) { y[threadIdx.x] = 1; }
 
 __global__ void needs_dynamic_shared_kernel(float* y, int count) {
   DYN_SHARED(float, s);
@@ -195,78 +185,36 @@ void missing_reuse_barrier(const float* x, float* y, int threads) {
 void plain_increment(float* y, int blocks, int threads) {
   launch(plain_increment_kernel, blocks, threads, 0, nullptr, y);
 }
-void lockstep(const float* x, float* y) {
-  launch(lockstep_kernel, 1, 32, 0, nullptr, x, y);
-}
-void divergent_barrier(int threads) {
-  launch(divergent_barrier_kernel, 1, threads, 0, nullptr);
-}
-void early_return(int count, int threads) {
-  launch(early_return_kernel, 1, threads, 0, nullptr, count);
-}
-void shuffle_against_barrier() {
-  launch(shuffle_against_barrier_kernel, 1, 32, 0, nullptr);
-}
-void caller_outside_mask() {
-  launch(caller_outside_mask_kernel, 1, 32, 0, nullptr);
-}
-void source_outside_mask(float* y) {
-  launch(source_outside_mask_kernel, 1, 32, 0, nullptr, y);
-}
-void mismatched_calls() {
-  launch(mismatched_calls_kernel, 1, 32, 0, nullptr);
-}
-void mismatched_masks() {
-  launch(mismatched_masks_kernel, 1, 32, 0, nullptr);
-}
-void shuffle_after_exit() {
-  launch(shuffle_after_exit_kernel, 1, 32, 0, nullptr);
-}
-void write_at(float* y, int offset, int threads) {
-  launch(write_at_kernel, 1, threads, 0, nullptr, y, offset);
-}
-void shared_write_at(int index, float* y) {
-  launch(shared_write_at_kernel, 1, 1, 0, nullptr, index, y);
-}
-void vector_load(const float* x, float* y, int offset) {
-  launch(vector_load_kernel, 1, 1, 0, nullptr, x, y, offset);
-}
-void pack_load(const float* x, float* y, int offset) {
-  launch(pack_load_kernel, 1, 1, 0, nullptr, x, y, offset);
-}
+void lockstep(const float* x, float* y) { launch(lockstep_kernel, 1, 32, 0, nullptr, x, y); }
+void divergent_barrier(int threads) { launch(divergent_barrier_kernel, 1, threads, 0, nullptr); }
+void early_return(int count, int threads) { launch(early_return_kernel, 1, threads, 0, nullptr, count); }
+void shuffle_against_barrier() { launch(shuffle_against_barrier_kernel, 1, 32, 0, nullptr); }
+void caller_outside_mask() { launch(caller_outside_mask_kernel, 1, 32, 0, nullptr); }
+void source_outside_mask(float* y) { launch(source_outside_mask_kernel, 1, 32, 0, nullptr, y); }
+void mismatched_calls() { launch(mismatched_calls_kernel, 1, 32, 0, nullptr); }
+void mismatched_masks() { launch(mismatched_masks_kernel, 1, 32, 0, nullptr); }
+void shuffle_after_exit() { launch(shuffle_after_exit_kernel, 1, 32, 0, nullptr); }
+void write_at(float* y, int offset, int threads) { launch(write_at_kernel, 1, threads, 0, nullptr, y, offset); }
+void shared_write_at(int index, float* y) { launch(shared_write_at_kernel, 1, 1, 0, nullptr, index, y); }
+void vector_load(const float* x, float* y, int offset) { launch(vector_load_kernel, 1, 1, 0, nullptr, x, y, offset); }
+void pack_load(const float* x, float* y, int offset) { launch(pack_load_kernel, 1, 1, 0, nullptr, x, y, offset); }
 void vector_assignment(const float* x, float* y, int offset) {
   launch(vector_assignment_kernel, 1, 1, 0, nullptr, x, y, offset);
 }
-void uninitialised_shared(float* y, int threads) {
-  launch(uninitialised_shared_kernel, 1, threads, 0, nullptr, y);
-}
+void uninitialised_shared(float* y, int threads) { launch(uninitialised_shared_kernel, 1, threads, 0, nullptr, y); }
 void uninitialised_dynamic_shared(float* y, int threads) {
   launch(uninitialised_dynamic_shared_kernel, 1, threads, threads * sizeof(float), nullptr, y);
 }
-void misaligned_atomic(double* y) {
-  launch(misaligned_atomic_kernel, 1, 1, 0, nullptr, y);
-}
-void reads_other_block(float* y) {
-  launch(reads_other_block_kernel, 2, 1, 0, nullptr, y);
-}
-void atomic_then_plain_read(float* y, int threads) {
-  launch(atomic_then_plain_read_kernel, 1, threads, 0, nullptr, y);
-}
-void neighbouring_bytes(unsigned char* y, int threads) {
-  launch(neighbouring_bytes_kernel, 1, threads, 0, nullptr, y);
-}
+void misaligned_atomic(double* y) { launch(misaligned_atomic_kernel, 1, 1, 0, nullptr, y); }
+void reads_other_block(float* y) { launch(reads_other_block_kernel, 2, 1, 0, nullptr, y); }
+void atomic_then_plain_read(float* y, int threads) { launch(atomic_then_plain_read_kernel, 1, threads, 0, nullptr, y); }
+void neighbouring_bytes(unsigned char* y, int threads) { launch(neighbouring_bytes_kernel, 1, threads, 0, nullptr, y); }
 void ordered_by_syncwarp(const float* x, float* y, int threads) {
   launch(ordered_by_syncwarp_kernel, 1, threads, 0, nullptr, x, y);
 }
-void throws() {
-  launch(throws_kernel, 1, 64, 0, nullptr);
-}
-void too_much_static_shared() {
-  launch(too_much_static_shared_kernel, 1, 32, 0, nullptr);
-}
-void bounded_by_64(float* y, int threads) {
-  launch(bounded_by_64_kernel, 1, threads, 0, nullptr, y);
-}
+void throws() { launch(throws_kernel, 1, 64, 0, nullptr); }
+void too_much_static_shared() { launch(too_much_static_shared_kernel, 1, 32, 0, nullptr); }
+void bounded_by_64(float* y, int threads) { launch(bounded_by_64_kernel, 1, threads, 0, nullptr, y); }
 void needs_dynamic_shared(float* y, int bytes) {
   launch(needs_dynamic_shared_kernel, 1, 1, bytes, nullptr, y, bytes / static_cast<int>(sizeof(float)));
 }

@@ -116,15 +116,9 @@ __global__ void trace_kernel(unsigned* counter, int* order, bool with_barrier) {
   order[place] = static_cast<int>(thread_in_grid());
 }
 
-__global__ void fill_kernel(float* y, float value) {
-  y[threadIdx.x] = value;
-}
-__global__ void copy_kernel(const float* x, float* y) {
-  y[threadIdx.x] = x[threadIdx.x];
-}
-__global__ void add_one_kernel(float* y) {
-  y[threadIdx.x] += 1;
-}
+__global__ void fill_kernel(float* y, float value) { y[threadIdx.x] = value; }
+__global__ void copy_kernel(const float* x, float* y) { y[threadIdx.x] = x[threadIdx.x]; }
+__global__ void add_one_kernel(float* y) { y[threadIdx.x] += 1; }
 
 __global__ void barriers_kernel(float* y, int rounds) {
   float value = 0;
@@ -137,24 +131,16 @@ __global__ void barriers_kernel(float* y, int rounds) {
 
 }  // namespace
 
-void nothing(dim3 grid, dim3 block) {
-  launch(nothing_kernel, grid, block, 0, nullptr);
-}
-void nothing_wide(std::int64_t blocks) {
-  launch(nothing_kernel, blocks, 1, 0, nullptr);
-}
-void static_and_dynamic(int dynamic_bytes) {
-  launch(static_and_dynamic_kernel, 1, 1, dynamic_bytes, nullptr);
-}
+void nothing(dim3 grid, dim3 block) { launch(nothing_kernel, grid, block, 0, nullptr); }
+void nothing_wide(std::int64_t blocks) { launch(nothing_kernel, blocks, 1, 0, nullptr); }
+void static_and_dynamic(int dynamic_bytes) { launch(static_and_dynamic_kernel, 1, 1, dynamic_bytes, nullptr); }
 cudaError_t opt_in(int bytes) {
   return cudaFuncSetAttribute(uses_dynamic_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
 }
 void uses_dynamic(float* y, int bytes) {
   launch(uses_dynamic_kernel, 1, 1, bytes, nullptr, y, bytes / static_cast<int>(sizeof(float)));
 }
-void coordinates(unsigned* out, dim3 grid, dim3 block) {
-  launch(coordinates_kernel, grid, block, 0, nullptr, out);
-}
+void coordinates(unsigned* out, dim3 grid, dim3 block) { launch(coordinates_kernel, grid, block, 0, nullptr, out); }
 void warp_calls(const int* x, int* out, int threads, int distance, int width) {
   launch(warp_calls_kernel, 1, threads, 0, nullptr, x, out, distance, width);
 }
@@ -164,9 +150,7 @@ void shuffle_doubles(const double* x, double* out, int threads) {
 void shuffle_longs(const long long* x, long long* out, int threads) {
   launch(shuffle_wide_kernel<long long>, 1, threads, 0, nullptr, x, out);
 }
-void half_warps(const int* x, int* out, int threads) {
-  launch(half_warps_kernel, 1, threads, 0, nullptr, x, out);
-}
+void half_warps(const int* x, int* out, int threads) { launch(half_warps_kernel, 1, threads, 0, nullptr, x, out); }
 void block_votes(const int* predicate, int* out, int threads) {
   launch(block_votes_kernel, 1, threads, 0, nullptr, predicate, out);
 }
@@ -179,15 +163,9 @@ void swap_sum(const float* x, unsigned* y, unsigned* retries, int threads) {
 void trace(unsigned* counter, int* order, int blocks, int threads, bool with_barrier) {
   launch(trace_kernel, blocks, threads, 0, nullptr, counter, order, with_barrier);
 }
-void fill(float* y, float value, int n, cudaStream_t stream) {
-  launch(fill_kernel, 1, n, 0, stream, y, value);
-}
-void copy(const float* x, float* y, int n, cudaStream_t stream) {
-  launch(copy_kernel, 1, n, 0, stream, x, y);
-}
-void add_one(float* y, int n, cudaStream_t stream) {
-  launch(add_one_kernel, 1, n, 0, stream, y);
-}
+void fill(float* y, float value, int n, cudaStream_t stream) { launch(fill_kernel, 1, n, 0, stream, y, value); }
+void copy(const float* x, float* y, int n, cudaStream_t stream) { launch(copy_kernel, 1, n, 0, stream, x, y); }
+void add_one(float* y, int n, cudaStream_t stream) { launch(add_one_kernel, 1, n, 0, stream, y); }
 void barriers(float* y, int blocks, int threads, int rounds) {
   launch(barriers_kernel, blocks, threads, 0, nullptr, y, rounds);
 }

@@ -26,9 +26,7 @@ std::string found(FaultKind kind, const std::function<void()>& launches) {
   return "nothing";
 }
 
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
+bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 /// The report in each order holds all the parts.
 void expect_race(const std::function<void()>& launches, const std::vector<std::string>& parts) {
@@ -41,9 +39,7 @@ void expect_race(const std::function<void()>& launches, const std::vector<std::s
   set_order(Order::in_order);
 }
 
-TEST(Race, ThisIsTheRaceBuild) {
-  EXPECT_TRUE(race_build());
-}
+TEST(Race, ThisIsTheRaceBuild) { EXPECT_TRUE(race_build()); }
 
 TEST(Race, MissingBarrierBeforeARead) {
   const DeviceArray<float> x(std::vector<float>(256, 1.0f)), y(256);

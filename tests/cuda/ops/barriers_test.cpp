@@ -33,7 +33,8 @@ std::vector<double> work() {
   const Tensor index = uniform({300}, generator, 0, 3).to(DType::int32).to(gpu);
   keep(index_add(random({3, 70}), index, random({300, 70})));
   {
-    Tensor q = random({1, 40, 1, 10}), k = random({1, 40, 1, 7}), v = random({1, 40, 1, 6}), shared = random({1, 40, 3});
+    Tensor q = random({1, 40, 1, 10}), k = random({1, 40, 1, 7}), v = random({1, 40, 1, 6}),
+           shared = random({1, 40, 3});
     for (Tensor* x : {&q, &k, &v, &shared}) x->requires_grad(true);
     Tape tape;
     const Tensor y = causal_attention(q, k, v, shared, 0.3);

@@ -23,16 +23,47 @@ using cuda_emulated::Order;
 
 /// The kernel, or the product by cuBLAS, that an op cannot do without. Ops that only view need none of their own, but
 /// their gradients do.
-const std::map<std::string, std::string> own_kernel = {
-    {"add", "Add"}, {"subtract", "Subtract"}, {"multiply", "Multiply"}, {"divide", "Divide"}, {"scale", "Scale"},
-    {"negate", "Scale"}, {"power", "map_kernel"}, {"exp", "Exp"}, {"log", "Log"}, {"sqrt", "Sqrt"}, {"rsqrt", "Rsqrt"},
-    {"tanh", "Tanh"}, {"sigmoid", "Sigmoid"}, {"relu", "Relu"}, {"gelu", "Gelu"}, {"silu", "Silu"},
-    {"softplus", "Softplus"}, {"clamp", "Clamp"}, {"where", "Where"}, {"cast", "Convert"}, {"dropout", "dropout_mask"},
-    {"sum", "sum_"}, {"mean", "sum_"}, {"max", "extreme_of_"}, {"min", "extreme_of_"}, {"top_k", "top_k"},
-    {"matmul", "cublasGemm"}, {"linear", "cublasGemm"}, {"expert_matmul", "cublasGemm"}, {"dispatch_rows", "dispatch_rows"}, {"combine_rows", "combine_rows"},
-    {"gather", "gather_kernel"}, {"index_add", "index_add"}, {"embedding", "embedding"}, {"softmax", "softmax_kernel"},
-    {"log_softmax", "log_softmax_kernel"}, {"cross_entropy", "cross_entropy_rows"}, {"rms_norm", "rms_norm_kernel"},
-    {"rope", "rope_kernel"}, {"swiglu", "Swiglu"}, {"causal_attention", "attention_kernel"}};
+const std::map<std::string, std::string> own_kernel = {{"add", "Add"},
+                                                       {"subtract", "Subtract"},
+                                                       {"multiply", "Multiply"},
+                                                       {"divide", "Divide"},
+                                                       {"scale", "Scale"},
+                                                       {"negate", "Scale"},
+                                                       {"power", "map_kernel"},
+                                                       {"exp", "Exp"},
+                                                       {"log", "Log"},
+                                                       {"sqrt", "Sqrt"},
+                                                       {"rsqrt", "Rsqrt"},
+                                                       {"tanh", "Tanh"},
+                                                       {"sigmoid", "Sigmoid"},
+                                                       {"relu", "Relu"},
+                                                       {"gelu", "Gelu"},
+                                                       {"silu", "Silu"},
+                                                       {"softplus", "Softplus"},
+                                                       {"clamp", "Clamp"},
+                                                       {"where", "Where"},
+                                                       {"cast", "Convert"},
+                                                       {"dropout", "dropout_mask"},
+                                                       {"sum", "sum_"},
+                                                       {"mean", "sum_"},
+                                                       {"max", "extreme_of_"},
+                                                       {"min", "extreme_of_"},
+                                                       {"top_k", "top_k"},
+                                                       {"matmul", "cublasGemm"},
+                                                       {"linear", "cublasGemm"},
+                                                       {"expert_matmul", "cublasGemm"},
+                                                       {"dispatch_rows", "dispatch_rows"},
+                                                       {"combine_rows", "combine_rows"},
+                                                       {"gather", "gather_kernel"},
+                                                       {"index_add", "index_add"},
+                                                       {"embedding", "embedding"},
+                                                       {"softmax", "softmax_kernel"},
+                                                       {"log_softmax", "log_softmax_kernel"},
+                                                       {"cross_entropy", "cross_entropy_rows"},
+                                                       {"rms_norm", "rms_norm_kernel"},
+                                                       {"rope", "rope_kernel"},
+                                                       {"swiglu", "Swiglu"},
+                                                       {"causal_attention", "attention_kernel"}};
 
 const OpCase* current = nullptr;
 
@@ -107,14 +138,16 @@ class PropertyOnDevice : public ::testing::Test {
     int draws = 0, checked = 0;
     std::set<int> orders;
     const auto tried = [&] {
-      const auto any = [] { return *rc::gen::noShrink(rc::gen::resize(rc::kNominalSize, rc::gen::arbitrary<std::uint64_t>())); };
+      const auto any = [] {
+        return *rc::gen::noShrink(rc::gen::resize(rc::kNominalSize, rc::gen::arbitrary<std::uint64_t>()));
+      };
       const Choice choice = {any(), *sizes(), static_cast<int>(any() % 4), any()};
       const Outcome o = attempt_one(choice);
       ++draws;
       checked += o.checked;
       orders.insert(choice.order);
-      RC_LOG() << o.message << "\nReplay: FOLIO_DRAW=" << choice.seed << ',' << choice.size << ',' << choice.order << ','
-               << choice.order_seed << " --gtest_filter=" << property_.name << '.' << case_.op << std::endl;
+      RC_LOG() << o.message << "\nReplay: FOLIO_DRAW=" << choice.seed << ',' << choice.size << ',' << choice.order
+               << ',' << choice.order_seed << " --gtest_filter=" << property_.name << '.' << case_.op << std::endl;
       RC_ASSERT(o.held);
     };
     const auto result = rc::detail::checkTestable(tried, rc::detail::TestMetadata{property_.name, property_.claim},
@@ -131,9 +164,9 @@ class PropertyOnDevice : public ::testing::Test {
     EXPECT_GT(launches_, 0) << "nothing was launched on the device";
     const auto own = own_kernel.find(case_.op);
     if (own == own_kernel.end()) return;
-    EXPECT_TRUE(std::any_of(names_.begin(), names_.end(), [&](const std::string& name) {
-      return name.find(own->second) != std::string::npos;
-    })) << "no kernel of the op's own was launched: " << own->second;
+    EXPECT_TRUE(std::any_of(names_.begin(), names_.end(),
+                            [&](const std::string& name) { return name.find(own->second) != std::string::npos; }))
+        << "no kernel of the op's own was launched: " << own->second;
   }
 
  private:

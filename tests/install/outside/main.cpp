@@ -16,7 +16,8 @@ int main() {
   folio::optim::AdamW adam(model.parameters());
   const auto ids = tokenizer.encode(text.substr(0, 33));
   const auto loss = [&] {
-    return model.loss(folio::from_indices({ids.data(), 32}, {1, 32}), folio::from_indices({ids.data() + 1, 32}, {1, 32}));
+    return model.loss(folio::from_indices({ids.data(), 32}, {1, 32}),
+                      folio::from_indices({ids.data() + 1, 32}, {1, 32}));
   };
   const double before = loss().item();
   folio::Tape tape;
