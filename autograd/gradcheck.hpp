@@ -10,7 +10,8 @@ namespace folio {
 
 /// Gradients are compared along random directions u of max-norm 1: the analytic Σ ⟨gradient, u⟩ under a random cotangent
 /// v against Richardson's (4·D(h/2) − D(h))/3 of central differences D. With S = Σ|v_i|(|Δf_i|/2h + 1e-4·|f_i|), they
-/// agree if |a − n| ≤ tolerance·max(|a|, |n|, S). A direction across which a discrete choice saved on the tape (top-k,
+/// agree if |a − n| ≤ tolerance·max(|a|, |n|, S), or exceed it by no more than the rounding of ⟨v, f⟩ as measured at the
+/// point (which counts where a small gradient stands beside a large f). A direction across which a discrete choice saved on the tape (top-k,
 /// argmax, mask) differs is discarded, counted and drawn again. Keep inputs 10 steps away from kinks and poles.
 ///
 /// With `elements`, each input element is moved by itself too, under the same cotangent, by 4, 2 and 1 steps, from which

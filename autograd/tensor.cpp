@@ -165,11 +165,24 @@ Tensor arange(std::int64_t n, Options options) {
 Tensor tensor(std::initializer_list<double> values, Options options) {
   return from_vector(std::span(values.begin(), values.size()), {static_cast<std::int64_t>(values.size())}, options);
 }
-Tensor from_vector(std::span<const double> values, const Shape& shape, Options options) {
+namespace {
+template <class T>
+Tensor from_values(std::span<const T> values, const Shape& shape, Options options) {
   require(numel(shape) == static_cast<std::int64_t>(values.size()), [&] {
     return "from_vector: " + std::to_string(values.size()) + " values do not fill shape " + to_string(shape);
   });
   return generate(shape, options, [&](std::int64_t i) { return values[static_cast<std::size_t>(i)]; });
+}
+}  // namespace
+
+Tensor from_vector(std::span<const double> values, const Shape& shape, Options options) {
+  return from_values(values, shape, options);
+}
+Tensor from_vector(std::span<const float> values, const Shape& shape, Options options) {
+  return from_values(values, shape, options);
+}
+Tensor from_vector(std::span<const std::int64_t> values, const Shape& shape, Options options) {
+  return from_values(values, shape, options);
 }
 Tensor from_indices(std::span<const std::int32_t> values, const Shape& shape) {
   require(numel(shape) == static_cast<std::int64_t>(values.size()), [&] {

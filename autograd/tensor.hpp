@@ -130,7 +130,10 @@ Tensor full(const Shape& shape, double value, Options options = {});
 Tensor arange(std::int64_t n, Options options = {DType::int64});
 /// A vector of the given values: `tensor({1, 2, 3})`.
 Tensor tensor(std::initializer_list<double> values, Options options = {});
+/// Values in row-major order, as many as `shape` has elements, converted to the dtype of `options`.
 Tensor from_vector(std::span<const double> values, const Shape& shape, Options options = {});
+Tensor from_vector(std::span<const float> values, const Shape& shape, Options options = {});
+Tensor from_vector(std::span<const std::int64_t> values, const Shape& shape, Options options = {DType::int64});
 Tensor from_indices(std::span<const std::int32_t> values, const Shape& shape);
 /// Standard normal, drawn from an explicit generator.
 Tensor randn(const Shape& shape, Generator& generator, Options options = {});

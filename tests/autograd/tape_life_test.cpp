@@ -1,6 +1,9 @@
 // The life of a tape: what it records, when it lets go, and what it refuses.
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <thread>
+
 #include "autograd/autograd.hpp"
 #include "autograd/fault.hpp"
 
@@ -109,6 +112,38 @@ TEST(Tape, RefusesWhatCannotBeRightInOneLineEach) {
   }
   Tape tape;
   expect_says(refusal([&] { tape.backward(sum(stale)); }), "detach()");
+  expect_says(refusal([&] { tape.backward(stale, ones({2}, {DType::float64})); }), "another tape");
+  EXPECT_FALSE(x.grad().to_vector().empty());
+}
+
+TEST(Tape, RecordsOnlyWhatItsOwnThreadDoes) {
+  const Tensor x = leaf({1, 2});
+  const Tape mine;
+  std::vector<std::vector<double>> gradients(4);
+  std::vector<std::size_t> seen(4);
+  {
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 0; i < gradients.size(); ++i) {
+      threads.emplace_back([&, i] {
+        const Tensor own = leaf({1, 2});
+        const bool unseen = !exp(own).requires_grad();
+        Tape tape;
+        Tensor y = own;
+        for (std::size_t k = 0; k < i; ++k) y = y * own;
+        y = sum(y);
+        seen[i] = unseen ? tape.entries().size() : 0;
+        tape.backward(y);
+        gradients[i] = own.grad().to_vector();
+      });
+    }
+  }
+  EXPECT_TRUE(mine.entries().empty());
+  for (std::size_t i = 0; i < gradients.size(); ++i) {
+    const double n = static_cast<double>(i + 1);
+    EXPECT_EQ(seen[i], i + 1);
+    EXPECT_EQ(gradients[i], (std::vector<double>{n, n * std::pow(2, n - 1)})) << "thread " << i;
+  }
+  EXPECT_EQ(live_entries(), 0U);
 }
 
 TEST(Tape, NoticesThatSomethingSavedWasChangedInPlace) {

@@ -27,6 +27,14 @@ std::string refusal(Action&& action) {
 
 }  // namespace
 
+TEST(Tensor, IsMadeOfDoublesFloatsOrWholeNumbers) {
+  EXPECT_EQ(from_vector(std::vector<float>{1.5F, 2}, {2}).to_vector(), (std::vector<double>{1.5, 2}));
+  const std::int64_t large = (std::int64_t{1} << 53) + 1;
+  EXPECT_EQ(*from_vector(std::vector<std::int64_t>{large}, {1}).ptr<std::int64_t>(), large);
+  EXPECT_NE(refusal([] { from_vector(std::vector<float>{1}, {2}); }).find("1 values do not fill shape (2)"),
+            std::string::npos);
+}
+
 TEST(Tensor, ViewsShareMemoryAndCopiesDoNot) {
   Tensor x = arange(6, {DType::float32}).reshape({2, 3});
   for (const Tensor& view : {x.transpose(0, 1), x.slice(1, 1, 3), x.reshape({3, 2}), x.expand({4, 2, 3})}) {
