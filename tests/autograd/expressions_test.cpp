@@ -73,13 +73,16 @@ FOLIO_PROPERTY(Expressions, HaveTheGradientsOfFiniteDifferences) {
   Generator generator(seed);
   Tensors inputs;
   for (std::size_t i = 0; i < leaves; ++i) inputs.push_back(randn({n, n}, generator, {DType::float64}));
+  // The leaves are added to what is looked at: an expression in which all cancels (a − a) would leave rounding to compare
+  // with rounding.
   const auto f = [&](const Tensors& in) {
     Tensors nodes = in;
     for (const Step& s : steps) nodes.push_back(apply(s.op, nodes[s.a], nodes[s.b]));
-    return two_roots ? Tensors{nodes.back(), nodes[other]} : Tensors{nodes.back()};
+    Tensor root = nodes.back();
+    for (const Tensor& leaf : in) root = root + leaf;
+    return two_roots ? Tensors{root, nodes[other]} : Tensors{root};
   };
-  // Ops on top of each other bend more sharply than one: half the usual step has a 16th of its truncation.
-  const GradcheckReport report = gradcheck(f, inputs, {.directions = 2, .step = 5e-4, .seed = seed});
+  const GradcheckReport report = gradcheck(f, inputs, {.directions = 2, .seed = seed});
   RC_LOG() << report << '\n';
   RC_ASSERT(report.passed);
 }
