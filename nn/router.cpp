@@ -34,7 +34,11 @@ Tensor expert_scores(const Tensor& logits, Score score) {
   switch (score) {
     case Score::sigmoid: return sigmoid(logits);
     case Score::softmax: return softmax(logits);
-    case Score::sqrt_softplus: return sqrt(softplus(logits));
+    case Score::sqrt_softplus: {
+      // Far below 0 softplus is 0, where the slope of √ is infinite and its product with 0 NaN.
+      constexpr double least = std::numeric_limits<float>::min(), infinity = std::numeric_limits<double>::infinity();
+      return sqrt(clamp(softplus(logits), least, infinity));
+    }
   }
   throw Error("expert_scores: unknown score");
 }
