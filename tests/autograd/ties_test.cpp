@@ -206,14 +206,18 @@ FOLIO_PROPERTY_HERE(WhereTakesTheFirstForWhateverIsNotZero) {
   const auto n = static_cast<std::size_t>(numel(shape));
   const auto drawn = *rc::gen::container<std::vector<std::int32_t>>(n, rc::gen::element(-2, -1, 0, 0, 1, 1 << 30));
   const Tensor condition = from_indices(drawn, shape).to(place());
-  Tensor a = tied(shape, {1, 2}), b = tied(shape, {1, 2}).detach().to(a.dtype()).requires_grad(true);
-  Values da, db;
+  Tensor a = tied(shape, {1, 2}), b = tied(shape, {3, 4}).detach().to(a.dtype()).requires_grad(true);
+  const Values as = a.to_vector(), bs = b.to_vector();
+  Values taken, da, db;
   for (std::size_t i = 0; i < n; ++i) {
+    taken.push_back(drawn[i] != 0 ? as[i] : bs[i]);
     da.push_back(drawn[i] != 0 ? static_cast<double>(i + 1) : 0);
     db.push_back(drawn[i] == 0 ? static_cast<double>(i + 1) : 0);
   }
   Tape tape;
-  RC_ASSERT(gradient(tape, a, where(condition, a, b)) == da);
+  const Tensor y = where(condition, a, b);
+  RC_ASSERT(y.to_vector() == taken);
+  RC_ASSERT(gradient(tape, a, y) == da);
   RC_ASSERT(b.grad().to_vector() == db);
   shares.note("true and not 1", std::any_of(drawn.begin(), drawn.end(), [](int c) { return c != 0 && c != 1; }), 50);
 }
