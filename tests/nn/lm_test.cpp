@@ -1,12 +1,9 @@
-#include <gtest/gtest.h>
-// gtest first
-#include <rapidcheck/gtest.h>
-
 #include <cmath>
 
 #include "autograd/autograd.hpp"
 #include "nn/deepseek_lm.hpp"
 #include "tests/nn/module_cases.hpp"
+#include "tests/shares.hpp"
 
 namespace folio::testing {
 namespace {
@@ -30,6 +27,14 @@ DeepSeekConfig drawn_config(Draw& draw) {
   c.tie_embeddings = draw.chance(0.5);
   if (draw.chance(0.3)) c.n_group = 2;
   return c;
+}
+
+void note_kind(Shares& shares, const DeepSeekConfig& c) {
+  shares.note("with queries compressed", c.q_lora_rank > 0, 60);
+  shares.note("with one rotary key per head", c.rotary_key == RotaryKey::per_head, 30);
+  shares.note("with experts", c.num_hidden_layers > c.first_k_dense, 40);
+  shares.note("with dense layers", c.first_k_dense > 0, 40);
+  shares.note("with groups", c.n_group > 1, 15);
 }
 
 double largest_difference(const Tensor& a, const Tensor& b) {
@@ -56,7 +61,7 @@ double deviation(const Tensor& x) {
 
 }  // namespace
 
-RC_GTEST_PROP(LM, CountingByFormulaEqualsTheBuiltModel, (std::uint64_t seed)) {
+FOLIO_PROPERTY(LM, CountingByFormulaEqualsTheBuiltModel) {
   Draw draw(seed);
   const DeepSeekConfig c = drawn_config(draw);
   Generator g(1);
@@ -68,9 +73,12 @@ RC_GTEST_PROP(LM, CountingByFormulaEqualsTheBuiltModel, (std::uint64_t seed)) {
   }
   RC_ASSERT(count_parameters(c).total == numbers_in(model));
   RC_ASSERT(count_parameters(c).active == numbers_in(model) - idle);
+  note_kind(shares, c);
+  shares.note("with shared experts", idle > 0 && c.num_shared_experts > 0, 20);
+  shares.note("of tied embeddings", c.tie_embeddings, 30);
 }
 
-RC_GTEST_PROP(LM, CachedDecodeEqualsTheFullForwardForAnyChunking, (std::uint64_t seed)) {
+FOLIO_PROPERTY(LM, CachedDecodeEqualsTheFullForwardForAnyChunking) {
   Draw draw(seed);
   const DeepSeekConfig c = drawn_config(draw);
   Generator g(1);
@@ -81,17 +89,24 @@ RC_GTEST_PROP(LM, CachedDecodeEqualsTheFullForwardForAnyChunking, (std::uint64_t
   const Tensor ids = draw.indices({batch, length}, c.vocab_size);
   const Tensor full = model.logits(ids);
   LatentCache cache(c, batch, wide);
-  for (std::int64_t at = 0; at < length;) {
+  int chunks = 0;
+  bool several_behind_others = false;
+  for (std::int64_t at = 0; at < length; ++chunks) {
     const std::int64_t n = draw.integer(1, length - at);
     const bool last = draw.chance(0.3);
     const Tensor logits = model.decode(ids.slice(1, at, at + n), cache, last);
     const double difference = largest_difference(logits, full.slice(1, last ? at + n - 1 : at, at + n));
     RC_ASSERT(difference < 1e-10);
+    several_behind_others = several_behind_others || (at > 0 && n > 1);
     at += n;
   }
+  note_kind(shares, c);
+  shares.note("of several layers", c.num_hidden_layers > 1, 50);
+  shares.note("in several chunks", chunks > 1, 60);
+  shares.note("with a chunk of several tokens behind others", several_behind_others, 40);
 }
 
-RC_GTEST_PROP(LM, ALaterTokenLeavesEarlierLogitsAsTheyWere, (std::uint64_t seed)) {
+FOLIO_PROPERTY(LM, ALaterTokenLeavesEarlierLogitsAsTheyWere) {
   Draw draw(seed);
   const DeepSeekConfig c = drawn_config(draw);
   Generator g(1);
@@ -103,6 +118,10 @@ RC_GTEST_PROP(LM, ALaterTokenLeavesEarlierLogitsAsTheyWere, (std::uint64_t seed)
   other.slice(1, t, length).copy_from(draw.indices({2, length - t}, c.vocab_size));
   const double difference = largest_difference(model.logits(ids).slice(1, 0, t), model.logits(other).slice(1, 0, t));
   RC_ASSERT(difference < 1e-12);
+  note_kind(shares, c);
+  shares.note("of several layers", c.num_hidden_layers > 1, 50);
+  shares.note("with several tokens before the change", t > 1, 60);
+  shares.note("changed", ids.to_vector() != other.to_vector(), 90);
 }
 
 TEST(LM, NamesItsState) {
@@ -194,7 +213,7 @@ TEST(LM, ATiedHeadAddsItsGradientToTheEmbeddings) {
             1e-13);
 }
 
-RC_GTEST_PROP(LM, AccumulatingMicroBatchesEqualsTheBigBatch, (std::uint64_t seed)) {
+FOLIO_PROPERTY(LM, AccumulatingMicroBatchesEqualsTheBigBatch) {
   Draw draw(seed);
   DeepSeekConfig c = drawn_config(draw);
   Generator g(1);
@@ -221,6 +240,9 @@ RC_GTEST_PROP(LM, AccumulatingMicroBatchesEqualsTheBigBatch, (std::uint64_t seed
   }
   const Tensors parts = gradients();
   for (std::size_t i = 0; i < whole.size(); ++i) RC_ASSERT(largest_difference(whole[i], parts[i]) < 1e-12);
+  note_kind(shares, c);
+  shares.note("in parts of unequal size", 2 * first != batch, 30);
+  shares.note("of several tokens", length > 1, 60);
 }
 
 TEST(LM, DropoutDrawsAnewAtEachStepAndNotInEvaluation) {

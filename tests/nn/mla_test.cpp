@@ -1,12 +1,9 @@
-#include <gtest/gtest.h>
-// gtest first
-#include <rapidcheck/gtest.h>
-
 #include <cmath>
 
 #include "autograd/autograd.hpp"
 #include "nn/deepseek_mla.hpp"
 #include "tests/nn/module_cases.hpp"
+#include "tests/shares.hpp"
 
 namespace folio::testing {
 namespace {
@@ -35,6 +32,20 @@ std::unique_ptr<DeepSeekMLA> module_of(const DeepSeekConfig& c, Draw& draw, DTyp
   auto module = std::make_unique<DeepSeekMLA>(c, g, Options{dtype});
   randomize(*module, draw);
   return module;
+}
+
+void note_variant(Shares& shares, const Variant& v) {
+  shares.note("with queries compressed", v.q_lora > 0, 100);
+  shares.note("with one rotary key per head", v.key == RotaryKey::per_head, 100);
+  shares.note("with halves rotated", v.pairs == RopePairs::rotate_half, 100);
+}
+
+/// Attention reads its queries in blocks of this many.
+constexpr std::int64_t block = 64;
+
+/// A few tokens, and now and then more than a block of queries.
+std::int64_t drawn_length(Draw& draw, std::int64_t low, std::int64_t high) {
+  return draw.chance(0.15) ? draw.integer(block + 1, block + 9) : draw.integer(low, high);
 }
 
 double largest_difference(const Tensor& a, const Tensor& b) {
@@ -149,7 +160,7 @@ Rows plain_mla(const DeepSeekMLA& m, const DeepSeekConfig& c, const Rows& x) {
 
 }  // namespace
 
-RC_GTEST_PROP(MLA, EqualsThePaperWrittenAsLoops, (std::uint64_t seed)) {
+FOLIO_PROPERTY(MLA, EqualsThePaperWrittenAsLoops) {
   for (const Variant& v : variants) {
     Draw draw(seed);
     const DeepSeekConfig c = config_of(v);
@@ -164,32 +175,38 @@ RC_GTEST_PROP(MLA, EqualsThePaperWrittenAsLoops, (std::uint64_t seed)) {
       const double difference = largest_difference(y.slice(0, b, b + 1), expected);
       RC_ASSERT(difference < 1e-10);
     }
+    note_variant(shares, v);
+    shares.note("of several tokens", x.dim(1) > 1, 60);
   }
 }
 
-RC_GTEST_PROP(MLA, ALaterTokenLeavesEveryEarlierOutputBitIdentical, (std::uint64_t seed)) {
+FOLIO_PROPERTY(MLA, ALaterTokenLeavesEveryEarlierOutputBitIdentical) {
   for (const Variant& v : variants) {
     for (DType dtype : {DType::float32, DType::float64}) {
       Draw draw(seed);
       const DeepSeekConfig c = config_of(v);
       const auto m = module_of(c, draw, dtype);
-      const std::int64_t length = draw.integer(2, 16), t = draw.integer(1, length - 1);
+      const std::int64_t length = drawn_length(draw, 2, 16), t = draw.integer(1, length - 1);
       const Tensor x = draw.normal({2, length, c.hidden_size}).to(dtype);
       const Tensor before = (*m)(x), after = (*m)(with_token_changed(x, t));
       const bool same = before.slice(1, 0, t).to_vector() == after.slice(1, 0, t).to_vector();
       RC_ASSERT(same);
       const bool seen = before.slice(1, t, length).to_vector() != after.slice(1, t, length).to_vector();
       RC_ASSERT(seen);
+      note_variant(shares, v);
+      shares.note("of more than one block", length > block, 7);
+      shares.note("with several tokens before the change", t > 1, 60);
+      shares.note("with tokens behind the changed one", t < length - 1, 60);
     }
   }
 }
 
-RC_GTEST_PROP(MLA, NoGradientFlowsToFutureTokens, (std::uint64_t seed)) {
+FOLIO_PROPERTY(MLA, NoGradientFlowsToFutureTokens) {
   for (const Variant& v : variants) {
     Draw draw(seed);
     const DeepSeekConfig c = config_of(v);
     const auto m = module_of(c, draw);
-    const std::int64_t length = draw.integer(2, 12), s = draw.integer(0, length - 2);
+    const std::int64_t length = drawn_length(draw, 2, 12), s = draw.integer(0, length - 2);
     Tensor x = draw.normal({1, length, c.hidden_size});
     x.requires_grad(true);
     Tape tape;
@@ -199,27 +216,39 @@ RC_GTEST_PROP(MLA, NoGradientFlowsToFutureTokens, (std::uint64_t seed)) {
     bool reached = false;
     for (double g : x.grad().slice(1, 0, s + 1).to_vector()) reached = reached || g != 0;
     RC_ASSERT(reached);
+    note_variant(shares, v);
+    shares.note("of more than one block", length > block, 7);
+    shares.note("with several future tokens", s < length - 2, 60);
+    shares.note("with a past", s > 0, 60);
   }
 }
 
-RC_GTEST_PROP(MLA, AbsorbedDecodeEqualsTheFullForwardForAnyChunking, (std::uint64_t seed)) {
+FOLIO_PROPERTY(MLA, AbsorbedDecodeEqualsTheFullForwardForAnyChunking) {
   for (const Variant& v : variants) {
     for (DType dtype : {DType::float32, DType::float64}) {
       Draw draw(seed);
       const DeepSeekConfig c = config_of(v);
       const auto m = module_of(c, draw, dtype);
-      const std::int64_t batch = draw.integer(1, 3), length = draw.integer(1, c.context);
+      const std::int64_t batch = draw.integer(1, 3), length = drawn_length(draw, 1, c.context);
       const Tensor x = draw.normal({batch, length, c.hidden_size}).to(dtype);
       const Tensor full = (*m)(x);
-      LatentCache cache(c, batch, {dtype});
-      for (std::int64_t at = 0; at < length;) {
+      LatentCache cache(c, batch, {dtype}, length);
+      int chunks = 0;
+      bool several_behind_others = false;
+      for (std::int64_t at = 0; at < length; ++chunks) {
         const std::int64_t n = draw.integer(1, length - at);
         const Tensor y = m->decode(x.slice(1, at, at + n), cache.layer(0));
         const double difference = largest_difference(y, full.slice(1, at, at + n));
         RC_ASSERT(difference < (dtype == DType::float64 ? 1e-10 : 1e-4));
+        several_behind_others = several_behind_others || (at > 0 && n > 1);
         at += n;
         RC_ASSERT(cache.length() == at);
       }
+      note_variant(shares, v);
+      shares.note("of several sequences", batch > 1, 50);
+      shares.note("of more than one block", length > block, 7);
+      shares.note("in several chunks", chunks > 1, 60);
+      shares.note("with a chunk of several tokens behind others", several_behind_others, 40);
     }
   }
 }
@@ -299,18 +328,22 @@ TEST(MLA, NamesItsParametersAfterThePaper) {
 
 // ── Rotary embedding ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-RC_GTEST_PROP(Rope, KeepsTheNormOfEveryHead, (std::uint64_t seed)) {
+FOLIO_PROPERTY(Rope, KeepsTheNormOfEveryHead) {
   Draw draw(seed);
   const std::int64_t width = 2 * draw.integer(1, 4), length = draw.integer(1, 9);
   const Tensor x = draw.normal({2, length, 3, width});
   for (RopePairs pairs : {RopePairs::interleaved, RopePairs::rotate_half}) {
-    const Tensor y = rope(x, {.pairs = pairs, .offset = draw.integer(0, 100)});
+    const std::int64_t offset = draw.integer(0, 100);
+    const Tensor y = rope(x, {.pairs = pairs, .offset = offset});
+    shares.note("behind other tokens", offset > 0, 80);
     RC_ASSERT(largest_difference(sum(x * x, {-1}), sum(y * y, {-1})) < 1e-12);
     if (length > 1) RC_ASSERT(largest_difference(x, y) > 1e-3);
   }
+  shares.note("of several tokens", length > 1, 70);
+  shares.note("of several pairs", width > 2, 60);
 }
 
-RC_GTEST_PROP(Rope, ScoresDependOnRelativePositionOnly, (std::uint64_t seed)) {
+FOLIO_PROPERTY(Rope, ScoresDependOnRelativePositionOnly) {
   Draw draw(seed);
   const std::int64_t width = 2 * draw.integer(1, 4);
   const Tensor q = draw.normal({1, 1, 1, width}), k = draw.normal({1, 1, 1, width});
@@ -322,6 +355,8 @@ RC_GTEST_PROP(Rope, ScoresDependOnRelativePositionOnly, (std::uint64_t seed)) {
     const double difference = std::abs(score(t, s) - score(t + shift, s + shift));
     RC_ASSERT(difference < 1e-11);
   }
+  shares.note("of several pairs", width > 2, 60);
+  shares.note("at two positions", t != s, 90);
 }
 
 }  // namespace folio::testing

@@ -1,7 +1,3 @@
-#include <gtest/gtest.h>
-// gtest first
-#include <rapidcheck/gtest.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -10,6 +6,7 @@
 #include "autograd/autograd.hpp"
 #include "nn/deepseek_moe.hpp"
 #include "tests/nn/module_cases.hpp"
+#include "tests/shares.hpp"
 
 namespace folio::testing {
 namespace {
@@ -44,6 +41,32 @@ double largest_difference(const std::vector<double>& x, const std::vector<double
     largest = std::isnan(d) ? INFINITY : std::max(largest, d);
   }
   return largest;
+}
+
+void note_kind(Shares& shares, const DeepSeekConfig& c) {
+  shares.note("with groups", c.n_group > 1, 30);
+  shares.note("of several experts per token", c.num_active_experts > 1, 45);
+  shares.note("with shared experts", c.num_shared_experts > 0, 45);
+  shares.note("of sigmoid", c.score == Score::sigmoid, 15);
+  shares.note("of softmax", c.score == Score::softmax, 15);
+  shares.note("of √softplus", c.score == Score::sqrt_softplus, 15);
+  shares.note("with the bias in the selection only", c.gate == Gate::selection_bias, 30);
+}
+
+bool any_idle(const RouterStatistics& statistics) {
+  return std::find(statistics.loads.begin(), statistics.loads.end(), 0) != statistics.loads.end();
+}
+
+/// Whether the router's bias, left out, would send some token of x (B, T, hidden) elsewhere.
+bool bias_decides(DeepSeekMoE& m, const Tensor& x) {
+  const Tensor rows = x.reshape({-1, x.dim(-1)});
+  Tensor& bias = m.gate.e_score_correction_bias;
+  const Tensor kept = bias.clone();
+  const auto with = m.gate(rows).chosen.to_vector();
+  bias.fill(0);
+  const auto without = m.gate(rows).chosen.to_vector();
+  bias.copy_from(kept);
+  return with != without;
 }
 
 // ── The router and the experts once more, in loops over doubles ──────────────────────────────────────────────────────
@@ -159,26 +182,44 @@ Tensor permuted(const Tensor& x, const std::vector<std::int64_t>& order) {
   return y;
 }
 
+std::vector<std::int64_t> shuffled(Draw& draw, std::int64_t n) {
+  std::vector<std::int64_t> order(static_cast<std::size_t>(n));
+  std::iota(order.begin(), order.end(), 0);
+  for (std::int64_t i = n - 1; i > 0; --i)
+    std::swap(order[static_cast<std::size_t>(i)], order[static_cast<std::size_t>(draw.integer(0, i))]);
+  return order;
+}
+
+/// The experts in an order that keeps groups together: the groups in any order, and the members of each.
+std::vector<std::int64_t> drawn_order(Draw& draw, const DeepSeekConfig& c) {
+  const std::int64_t members = c.num_routed_experts / c.n_group;
+  std::vector<std::int64_t> order;
+  for (std::int64_t group : shuffled(draw, c.n_group)) {
+    for (std::int64_t member : shuffled(draw, members)) order.push_back(group * members + member);
+  }
+  return order;
+}
+
 }  // namespace
 
-RC_GTEST_PROP(MoE, GatherAndScatterEqualALoopOverAllExperts, (std::uint64_t seed)) {
+FOLIO_PROPERTY(MoE, GatherAndScatterEqualALoopOverAllExperts) {
   Draw draw(seed);
   const DeepSeekConfig c = drawn_config(draw);
   const auto m = module_of(c, draw);
   const Tensor x = draw.normal({draw.integer(1, 2), draw.integer(1, 7), c.hidden_size});
   RC_ASSERT(largest_difference((*m)(x).to_vector(), dense_moe(*m, c, x)) < 1e-11);
+  note_kind(shares, c);
+  shares.note("of several tokens", x.numel() > c.hidden_size, 70);
+  shares.note("with idle experts", any_idle(m->statistics()), 30);
+  shares.note("of a bias that decides", bias_decides(*m, x), 20);
 }
 
-RC_GTEST_PROP(MoE, PermutingExpertsChangesNothing, (std::uint64_t seed)) {
+FOLIO_PROPERTY(MoE, PermutingExpertsChangesNothing) {
   Draw draw(seed);
-  DeepSeekConfig c = drawn_config(draw);
-  c.n_group = c.topk_group = 1;  // a permutation would move experts between groups
+  const DeepSeekConfig c = drawn_config(draw);
   const auto m = module_of(c, draw);
   const Tensor x = draw.normal({2, 5, c.hidden_size});
-  std::vector<std::int64_t> order(6);
-  std::iota(order.begin(), order.end(), 0);
-  for (std::int64_t i = 5; i > 0; --i)
-    std::swap(order[static_cast<std::size_t>(i)], order[static_cast<std::size_t>(draw.integer(0, i))]);
+  const auto order = drawn_order(draw, c);
   Auxiliary before_terms, after_terms;
   const Tensor before = (*m)(x, &before_terms);
   for (Tensor t : {m->gate.weight, m->gate.e_score_correction_bias, m->experts.gate_up, m->experts.down}) {
@@ -187,9 +228,11 @@ RC_GTEST_PROP(MoE, PermutingExpertsChangesNothing, (std::uint64_t seed)) {
   const Tensor after = (*m)(x, &after_terms);
   RC_ASSERT(largest_difference(before.to_vector(), after.to_vector()) < 1e-12);
   RC_ASSERT(std::abs(before_terms.total().item() - after_terms.total().item()) < 1e-12);
+  note_kind(shares, c);
+  shares.note("in another order", !std::is_sorted(order.begin(), order.end()), 90);
 }
 
-RC_GTEST_PROP(MoE, OnlyChosenExpertsAreComputedAndOthersHaveExactlyZeroGradient, (std::uint64_t seed)) {
+FOLIO_PROPERTY(MoE, OnlyChosenExpertsAreComputedAndOthersHaveExactlyZeroGradient) {
   Draw draw(seed);
   const DeepSeekConfig c = drawn_config(draw);
   const auto m = module_of(c, draw);
@@ -214,9 +257,11 @@ RC_GTEST_PROP(MoE, OnlyChosenExpertsAreComputedAndOthersHaveExactlyZeroGradient,
       RC_ASSERT(zero == (loads[e] == 0));
     }
   }
+  note_kind(shares, c);
+  shares.note("with idle experts", any_idle(m->statistics()), 100);
 }
 
-RC_GTEST_PROP(Router, AnEqualShiftOfAllBiasesChangesNoChoice, (std::uint64_t seed)) {
+FOLIO_PROPERTY(Router, AnEqualShiftOfAllBiasesChangesNoChoice) {
   Draw draw(seed);
   const DeepSeekConfig c = drawn_config(draw);
   Tensor biased = empty({9, 6}, {DType::float64});  // multiples of 1/64: sums are exact, and there are ties
@@ -234,6 +279,9 @@ RC_GTEST_PROP(Router, AnEqualShiftOfAllBiasesChangesNoChoice, (std::uint64_t see
     const auto k = expected.size();
     for (std::size_t i = 0; i < k; ++i) RC_ASSERT(chosen[row * k + i] == static_cast<double>(expected[i]));
   }
+  shares.note("with groups", c.n_group > 1, 30);
+  shares.note("of several experts per token", c.num_active_experts > 1, 45);
+  shares.note("shifted", shift != 0, 90);
 }
 
 TEST(Router, GroupsThatLoseAreNotChosenEvenWhereAllScoresAreNegative) {
@@ -250,7 +298,7 @@ TEST(Router, GroupsThatLoseAreNotChosenEvenWhereAllScoresAreNegative) {
   EXPECT_EQ(choose_experts(tensor({-9, -1, -2, -2}, {DType::float64}).reshape({1, 4}), c).to_vector(), (Values{2, 3}));
 }
 
-RC_GTEST_PROP(Router, TheBiasOfV3ChangesTheChoiceButNeverTheWeightsOfWhatIsChosen, (std::uint64_t seed)) {
+FOLIO_PROPERTY(Router, TheBiasOfV3ChangesTheChoiceButNeverTheWeightsOfWhatIsChosen) {
   Draw draw(seed);
   DeepSeekConfig c = small_config();
   c.num_active_experts = 1;
@@ -270,6 +318,7 @@ RC_GTEST_PROP(Router, TheBiasOfV3ChangesTheChoiceButNeverTheWeightsOfWhatIsChose
     const Gating with = router(x);
     RC_ASSERT(with.scores.to_vector() == without.scores.to_vector());
     RC_ASSERT(with.chosen.to_vector() == Values(8, static_cast<double>(favoured)));
+    shares.note("moved to another expert", without.chosen.to_vector() != with.chosen.to_vector(), 90);
     const Values weights = with.weights.to_vector();
     const Values scores = with.scores.slice(1, favoured, favoured + 1).to_vector();
     if (kind == Gate::selection_bias) {

@@ -1,12 +1,10 @@
 #include "nn/sampling.hpp"
 
-#include <gtest/gtest.h>
-// gtest first
-#include <rapidcheck/gtest.h>
-
 #include <cmath>
+#include <set>
 
 #include "tests/nn/module_cases.hpp"
+#include "tests/shares.hpp"
 
 namespace folio::testing {
 namespace {
@@ -14,7 +12,7 @@ namespace {
 const std::vector<double> logits = {std::log(0.1), std::log(0.4), std::log(0.2), std::log(0.3)};
 
 /// Shares of each token over evenly spaced u.
-std::vector<double> shares(const SamplingOptions& options) {
+std::vector<double> shares_of(const SamplingOptions& options) {
   std::vector<double> count(logits.size(), 0);
   for (int i = 0; i < 1000; ++i)
     count[static_cast<std::size_t>(sample_token(logits, options, (i + 0.5) / 1000))] += 0.001;
@@ -22,7 +20,7 @@ std::vector<double> shares(const SamplingOptions& options) {
 }
 
 void expect_shares(const SamplingOptions& options, const std::vector<double>& expected) {
-  const auto found = shares(options);
+  const auto found = shares_of(options);
   for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(found[i], expected[i], 0.0015) << "token " << i;
 }
 
@@ -66,7 +64,7 @@ TEST(SampleToken, RefusesWhatIsNoDistribution) {
   EXPECT_EQ(sample_token(std::vector<double>{-INFINITY, 0}, {}, 0), 1);
 }
 
-RC_GTEST_PROP(Generate, TheCacheChangesNoTokenWithinTheContext, (std::uint64_t seed)) {
+FOLIO_PROPERTY(Generate, TheCacheChangesNoTokenWithinTheContext) {
   const auto model = model_of(seed);
   Draw draw(seed);
   const std::int64_t context = model->config().context, start = draw.integer(1, context - 1);
@@ -77,6 +75,9 @@ RC_GTEST_PROP(Generate, TheCacheChangesNoTokenWithinTheContext, (std::uint64_t s
   const Ids plain =
       generate(*model, prompt, context - start + 1, {.sampling = {.temperature = 0.8}, .cache = false}, stream);
   RC_ASSERT(cached == plain);
+  shares.note("primed with several tokens", start > 1, 60);
+  shares.note("of several new tokens", cached.size() > 2, 60);
+  shares.note("of differing tokens", std::set<std::int32_t>(cached.begin(), cached.end()).size() > 1, 60);
   RC_ASSERT(static_cast<std::int64_t>(cached.size()) == context - start + 1);
 }
 
