@@ -5,57 +5,10 @@
 
 #include "autograd/autograd.hpp"
 #include "nn/deepseek_moe.hpp"
-#include "tests/nn/module_cases.hpp"
-#include "tests/shares.hpp"
+#include "tests/nn/moe_draw.hpp"
 
 namespace folio::testing {
 namespace {
-
-DeepSeekConfig drawn_config(Draw& draw) {
-  DeepSeekConfig c = small_config();
-  c.score = static_cast<Score>(draw.integer(0, 2));
-  c.gate = static_cast<Gate>(draw.integer(0, 1));
-  c.norm_topk_prob = draw.chance(0.5);
-  c.routed_scaling_factor = draw.chance(0.5) ? 1 : 2.5;
-  c.num_shared_experts = draw.integer(0, 2);
-  c.num_active_experts = draw.integer(1, 3);
-  if (draw.chance(0.5)) {
-    c.n_group = draw.chance(0.5) ? 2 : 3;
-    c.topk_group = c.n_group == 3 ? 2 : 1;
-    c.group_score = static_cast<GroupScore>(draw.integer(0, 1));
-  }
-  return c;
-}
-
-std::unique_ptr<DeepSeekMoE> module_of(const DeepSeekConfig& c, Draw& draw, DType dtype = DType::float64) {
-  Generator g(1);
-  auto module = std::make_unique<DeepSeekMoE>(c, g, Options{dtype});
-  randomize(*module, draw);
-  return module;
-}
-
-double largest_difference(const std::vector<double>& x, const std::vector<double>& y) {
-  double largest = x.size() == y.size() ? 0 : INFINITY;
-  for (std::size_t i = 0; i < std::min(x.size(), y.size()); ++i) {
-    const double d = std::abs(x[i] - y[i]);
-    largest = std::isnan(d) ? INFINITY : std::max(largest, d);
-  }
-  return largest;
-}
-
-void note_kind(Shares& shares, const DeepSeekConfig& c) {
-  shares.note("with groups", c.n_group > 1, 30);
-  shares.note("of several experts per token", c.num_active_experts > 1, 45);
-  shares.note("with shared experts", c.num_shared_experts > 0, 45);
-  shares.note("of sigmoid", c.score == Score::sigmoid, 15);
-  shares.note("of softmax", c.score == Score::softmax, 15);
-  shares.note("of √softplus", c.score == Score::sqrt_softplus, 15);
-  shares.note("with the bias in the selection only", c.gate == Gate::selection_bias, 30);
-}
-
-bool any_idle(const RouterStatistics& statistics) {
-  return std::find(statistics.loads.begin(), statistics.loads.end(), 0) != statistics.loads.end();
-}
 
 /// Whether the router's bias, left out, would send some token of x (B, T, hidden) elsewhere.
 bool bias_decides(DeepSeekMoE& m, const Tensor& x) {
@@ -172,34 +125,6 @@ Values dense_moe(const DeepSeekMoE& m, const DeepSeekConfig& c, const Tensor& x)
   return result;
 }
 
-/// x with its first dimension in another order.
-Tensor permuted(const Tensor& x, const std::vector<std::int64_t>& order) {
-  Tensor y = empty_like(x);
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    const auto at = static_cast<std::int64_t>(i);
-    y.slice(0, at, at + 1).copy_from(x.detach().slice(0, order[i], order[i] + 1));
-  }
-  return y;
-}
-
-std::vector<std::int64_t> shuffled(Draw& draw, std::int64_t n) {
-  std::vector<std::int64_t> order(static_cast<std::size_t>(n));
-  std::iota(order.begin(), order.end(), 0);
-  for (std::int64_t i = n - 1; i > 0; --i)
-    std::swap(order[static_cast<std::size_t>(i)], order[static_cast<std::size_t>(draw.integer(0, i))]);
-  return order;
-}
-
-/// The experts in an order that keeps groups together: the groups in any order, and the members of each.
-std::vector<std::int64_t> drawn_order(Draw& draw, const DeepSeekConfig& c) {
-  const std::int64_t members = c.num_routed_experts / c.n_group;
-  std::vector<std::int64_t> order;
-  for (std::int64_t group : shuffled(draw, c.n_group)) {
-    for (std::int64_t member : shuffled(draw, members)) order.push_back(group * members + member);
-  }
-  return order;
-}
-
 }  // namespace
 
 FOLIO_PROPERTY(MoE, GatherAndScatterEqualALoopOverAllExperts) {
@@ -212,24 +137,6 @@ FOLIO_PROPERTY(MoE, GatherAndScatterEqualALoopOverAllExperts) {
   shares.note("of several tokens", x.numel() > c.hidden_size, 70);
   shares.note("with idle experts", any_idle(m->statistics()), 30);
   shares.note("of a bias that decides", bias_decides(*m, x), 20);
-}
-
-FOLIO_PROPERTY(MoE, PermutingExpertsChangesNothing) {
-  Draw draw(seed);
-  const DeepSeekConfig c = drawn_config(draw);
-  const auto m = module_of(c, draw);
-  const Tensor x = draw.normal({2, 5, c.hidden_size});
-  const auto order = drawn_order(draw, c);
-  Auxiliary before_terms, after_terms;
-  const Tensor before = (*m)(x, &before_terms);
-  for (Tensor t : {m->gate.weight, m->gate.e_score_correction_bias, m->experts.gate_up, m->experts.down}) {
-    t.copy_from(permuted(t, order));
-  }
-  const Tensor after = (*m)(x, &after_terms);
-  RC_ASSERT(largest_difference(before.to_vector(), after.to_vector()) < 1e-12);
-  RC_ASSERT(std::abs(before_terms.total().item() - after_terms.total().item()) < 1e-12);
-  note_kind(shares, c);
-  shares.note("in another order", !std::is_sorted(order.begin(), order.end()), 90);
 }
 
 FOLIO_PROPERTY(MoE, OnlyChosenExpertsAreComputedAndOthersHaveExactlyZeroGradient) {
