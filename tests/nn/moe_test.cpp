@@ -393,4 +393,17 @@ TEST(MoE, TrainedWithTheBiasItsLoadsAreMoreEvenThanWithout) {
   std::cout << "\n";
 }
 
+TEST(Router, SqrtSoftplusOfAnyLogitHasAFiniteGradient) {
+  for (const DType dtype : {DType::float32, DType::float64}) {
+    const Tensor logits = tensor({-2000, -104, -50, 0, 100}, {dtype}).requires_grad(true);
+    Tape tape;
+    const Tensor scores = expert_scores(logits, Score::sqrt_softplus);
+    tape.backward(scores, ones({5}, {dtype}));
+    const auto gradients = logits.grad().to_vector();
+    for (const double g : gradients) EXPECT_TRUE(std::isfinite(g)) << g;
+    EXPECT_EQ(gradients[0], 0);
+    EXPECT_NEAR(gradients[4], 0.05, 1e-7);
+  }
+}
+
 }  // namespace folio::testing
