@@ -30,9 +30,10 @@ Optimizer::Optimizer(const Parameters& parameters, double lr, std::vector<std::s
   for (const Parameter& p : parameters) {
     check_trainable(p);
     require(names.insert(p.name).second, [&] { return "optimizer: two parameters are called '" + p.name + "'"; });
-    const auto [owner, fresh] = memory.emplace(p.value.storage().get(), p.name);
-    require(fresh, [&] {
-      return "optimizer: parameters '" + owner->second + "' and '" + p.name + "' share their memory; give it once";
+    const auto owner = memory.emplace(p.value.storage().get(), p.name);
+    require(owner.second, [&] {
+      return "optimizer: parameters '" + owner.first->second + "' and '" + p.name +
+             "' share their memory; give it once";
     });
     Slot slot{p, {}};
     for (std::size_t i = 0; i < state_names_.size(); ++i)

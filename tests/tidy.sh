@@ -30,7 +30,7 @@ compiled=$(sed -n "s|^ *\"file\": \"$PWD/\(.*\)\",\{0,1\}\$|\1|p" "$build/compil
 declare -A chosen
 for file in "${changed[@]}"; do
   if [[ $file == *.hpp ]]; then
-    file=$({ xargs -r grep -lF "\"$file\"" <<<"$compiled" || true; } | sed -n 1p)
+    file=$({ grep '[.]cpp$' <<<"$compiled" | xargs -r grep -lF "\"$file\"" || true; } | sed -n 1p)
   fi
   [[ -n $file ]] && grep -qxF "$file" <<<"$compiled" && chosen[$file]=1
 done
