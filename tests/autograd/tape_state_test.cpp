@@ -82,7 +82,7 @@ void agree(const Model& model, const Real& real) {
     const Tensor g = real.leaves[i].grad();
     RC_ASSERT(g.defined() == model.gradients[i].has_value());
     if (g.defined()) {
-      RC_ASSERT(g.item() == *model.gradients[i]);
+      RC_ASSERT(g.item() == model.gradients[i].value_or(0));
     }
   }
   for (std::size_t i = 0; i < model.values.size(); ++i) {
