@@ -34,7 +34,8 @@ RunFolder::RunFolder(std::filesystem::path folder) : path_(std::move(folder)) {
       return path_.string() + " already holds a run (" + file + "); choose another folder with --out, or remove it";
     });
   }
-  for (fs::path missing = path_; !missing.empty() && !fs::exists(fs::symlink_status(missing, problem)); missing = missing.parent_path()) {
+  for (fs::path missing = path_; !missing.empty() && !fs::exists(fs::symlink_status(missing, problem));
+       missing = missing.parent_path()) {
     ++made_folders_;
   }
   fs::create_directories(path_, problem);

@@ -10,6 +10,7 @@
 
 #include "autograd/autograd.hpp"
 #include "nn/deepseek_mla.hpp"
+#include "tests/error_of.hpp"
 #include "tests/nn/module_cases.hpp"
 #include "tests/shares.hpp"
 
@@ -115,7 +116,8 @@ struct Overflow : Step {
   }
   void act(const Model&, System& s) const override {
     const auto old = s.held();
-    RC_ASSERT_THROWS_AS(s.decode(ids, s.cache), Error);
+    const std::string error = error_of([&] { s.decode(ids, s.cache); });
+    RC_ASSERT(!error.empty());
     RC_ASSERT(s.held() == old);
     ++s.refused;
   }
