@@ -2,6 +2,7 @@
 
 #include "autograd/error.hpp"
 #include "data/file.hpp"
+#include "data/made_folders.hpp"
 #include "data/sha256.hpp"
 
 #if FOLIO_HAS_CURL
@@ -40,14 +41,8 @@ namespace fs = std::filesystem;
 /// An open temporary file beside the target; unless it is kept, it goes again, and with it the folders made for it.
 class Temporary {
  public:
-  Temporary(const fs::path& target, const std::string& address) : folder_(target.parent_path()) {
-    std::error_code error;
-    for (fs::path missing = folder_; !missing.empty() && !fs::exists(missing, error); missing = missing.parent_path()) {
-      ++made_folders_;
-    }
-    if (!folder_.empty()) {
-      fs::create_directories(folder_, error);
-    }
+  Temporary(const fs::path& target, const std::string& address) : folders_(target.parent_path()) {
+    const std::error_code error = folders_.problem();
     std::string name = target.string() + ".XXXXXX";
     const int descriptor = error ? -1 : ::mkstemp(name.data());
     if (descriptor >= 0) {
@@ -95,16 +90,11 @@ class Temporary {
     if (!path_.empty()) {
       fs::remove(path_, ignored);
     }
-    fs::path folder = folder_;
-    for (int i = 0; i < made_folders_; ++i, folder = folder.parent_path()) {
-      fs::remove(folder, ignored);  // only where it is empty
-    }
   }
 
-  fs::path folder_;
+  MadeFolders folders_;  // gone last, after the file
   fs::path path_;
   std::FILE* file_ = nullptr;
-  int made_folders_ = 0;
 };
 
 struct Sink {

@@ -13,8 +13,8 @@ struct Preset {
   std::string summary;
   DeepSeekConfig model;
   TrainSettings training;
-  bool fits_vocabulary =
-      true;  ///< vocab_size is taken from the text; otherwise characters are mapped into a larger one
+  /// vocab_size is taken from the text; otherwise characters are mapped into a larger one.
+  bool fits_vocabulary = true;
 
   /// Sets one key of the model or of the training, as `--set key=value` does. An unknown key is an Error that lists
   /// the known ones.

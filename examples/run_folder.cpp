@@ -23,40 +23,30 @@ void write_text(const std::filesystem::path& path, const std::string& text) {
   require(out.good(), [&] { return "cannot write " + path.string() + ": choose a folder you may write with --out"; });
 }
 
-}  // namespace
-
-RunFolder::RunFolder(std::filesystem::path folder) : path_(std::move(folder)) {
-  namespace fs = std::filesystem;
-  require(!path_.empty(), [] { return std::string("the run's folder has no name; give one with --out"); });
-  std::error_code problem;
+/// The folder, or an Error where it has no name or holds a run.
+std::filesystem::path without_a_run(std::filesystem::path folder) {
+  require(!folder.empty(), [] { return std::string("the run's folder has no name; give one with --out"); });
+  std::error_code ignored;
   for (const char* file : run_files) {
-    require(!fs::exists(path_ / file, problem), [&] {
-      return path_.string() + " already holds a run (" + file + "); choose another folder with --out, or remove it";
+    require(!std::filesystem::exists(folder / file, ignored), [&] {
+      return folder.string() + " already holds a run (" + file + "); choose another folder with --out, or remove it";
     });
   }
-  for (fs::path missing = path_; !missing.empty() && !fs::exists(fs::symlink_status(missing, problem));
-       missing = missing.parent_path()) {
-    ++made_folders_;
-  }
-  fs::create_directories(path_, problem);
-  if (!problem) return;
-  remove_folders();
-  throw Error("cannot make folder " + path_.string() + ": " + problem.message() + "; choose another with --out");
+  return folder;
+}
+
+}  // namespace
+
+RunFolder::RunFolder(std::filesystem::path folder) : path_(without_a_run(std::move(folder))), folders_(path_) {
+  require(!folders_.problem(), [&] {
+    return "cannot make folder " + path_.string() + ": " + folders_.problem().message() + "; choose another with --out";
+  });
 }
 
 RunFolder::~RunFolder() {
   if (kept_) return;
   std::error_code ignored;
   for (const char* file : run_files) std::filesystem::remove(path_ / file, ignored);
-  remove_folders();
-}
-
-void RunFolder::remove_folders() const {
-  std::error_code ignored;
-  std::filesystem::path folder = path_;
-  for (int i = 0; i < made_folders_; ++i, folder = folder.parent_path()) {
-    std::filesystem::remove(folder, ignored);  // only where it is empty
-  }
 }
 
 std::filesystem::path default_run_folder(const std::string& preset) {

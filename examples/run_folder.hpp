@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "data/made_folders.hpp"
 #include "data/tokenizer.hpp"
 #include "examples/presets.hpp"
 #include "nn/deepseek_lm.hpp"
@@ -24,10 +25,8 @@ class RunFolder {
   void keep() { kept_ = true; }
 
  private:
-  void remove_folders() const;
-
   std::filesystem::path path_;
-  int made_folders_ = 0;  ///< of the path's last ones
+  data::MadeFolders folders_;
   bool kept_ = false;
 };
 

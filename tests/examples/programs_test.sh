@@ -77,6 +77,9 @@ refuses "a folder with a file that a run writes" 'config.json' "$bin/train" --pr
 [ "$(cat taken/config.json)" = mine ] || fail "a refused run changed a file that was there"
 refuses "a run that fails in its first step" 'step 1: the loss is .*gradient of .* is not finite' "$bin/train" --preset tiny --set routed_scaling_factor=1e300 --out early
 refuses "an unwritable folder" '/proc/folio' "$bin/train" --preset tiny --out /proc/folio
+ln -s nowhere dangling
+refuses "a link that leads nowhere as a folder" 'dangling' "$bin/train" --preset tiny --out dangling/run
+[ -L dangling ] || fail "a refused run removed a link that was there"
 refuses "generate without a run" 'no trained model' "$bin/generate" --from "$work"
 refuses "inspect without a text" 'nowhere\.txt' "$bin/inspect" nowhere.txt
 refuses "inspect of a text that is not UTF-8" 'broken\.txt: .*UTF-8' "$bin/inspect" broken.txt
