@@ -7,14 +7,14 @@
 #include <sstream>
 
 #include "autograd/blame.hpp"
-#include "autograd/gradchecking.hpp"
+#include "autograd/gradcheck_detail.hpp"
 #include "autograd/random.hpp"
 #include "autograd/tape.hpp"
 
 namespace folio {
 namespace {
 
-using namespace gradchecking;
+using namespace detail;
 
 class Checker {
  public:
@@ -29,6 +29,8 @@ class Checker {
   GradcheckReport run() {
     report_.passed = true;
     report_.step = options_.step;
+    require(!leaves_.empty(),
+            [] { return std::string("gradcheck: no float64 input, so there is no gradient to check"); });
     analyse();
     for (int tries = 0; tries < 10 * options_.directions && report_.checked < options_.directions; ++tries) {
       const Parts direction = random_direction();
@@ -49,6 +51,10 @@ class Checker {
     }
     if (options_.elements) each_element();
     if (options_.jacobian && report_.passed) each_entry();
+    if (report_.checked == 0 && report_.passed) {
+      report_.passed = false;
+      report_.message = "nothing was compared: ask for directions, elements or the Jacobian";
+    }
     return report_;
   }
 

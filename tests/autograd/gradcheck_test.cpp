@@ -61,6 +61,15 @@ TEST(Gradcheck, DiscardsDirectionsThatCrossADiscreteChoice) {
   EXPECT_EQ(clear.discarded, 0);
 }
 
+TEST(Gradcheck, DoesNotPassWhereNothingWasCompared) {
+  const auto f = [](const Tensors& in) -> Tensors { return {exp(in[0])}; };
+  const auto report = gradcheck(f, {input({2})}, {.directions = 0});
+  EXPECT_FALSE(report);
+  EXPECT_NE(report.message.find("nothing was compared"), std::string::npos) << report;
+  EXPECT_TRUE(gradcheck(f, {input({2})}, {.directions = 0, .jacobian = true}));
+  EXPECT_THROW(gradcheck([](const Tensors&) -> Tensors { return {ones({1})}; }, {}), Error);
+}
+
 TEST(Gradcheck, LeavesItsInputsAsTheyWere) {
   Tensor x = input({5});
   const std::vector<double> before = x.to_vector();

@@ -7,7 +7,7 @@
 
 #include "autograd/tensor.hpp"
 
-namespace folio::gradchecking {
+namespace folio::detail {
 
 using Values = std::vector<double>;
 using Parts = std::vector<Values>;  // one for each tensor
@@ -71,4 +71,4 @@ class Restore {
   Parts values_;
 };
 
-}  // namespace folio::gradchecking
+}  // namespace folio::detail
