@@ -8,6 +8,10 @@
 
 namespace folio::testing {
 
+std::int64_t between(std::int64_t low, std::int64_t high) {
+  return *rc::gen::resize(rc::kNominalSize, rc::gen::inRange<std::int64_t>(low, high + 1));
+}
+
 bool too_few(double seen, int draws, double least) {
   const double q = seen / std::max(draws, 1);
   if (q >= least) return false;

@@ -11,6 +11,9 @@
 
 namespace folio::testing {
 
+/// A whole number in [low, high], evenly, whatever size rapidcheck is at.
+std::int64_t between(std::int64_t low, std::int64_t high);
+
 /// Whether `seen` of `draws` draws are fewer than chance can explain if each is of some kind with probability `least`:
 /// exp(−n·KL(seen/n ‖ least)), which bounds the probability of so few from above (Chernoff), is below 0.001. So a run
 /// of few draws raises no false alarm, and one of 100 still finds a share of 7 % or more missing altogether.

@@ -9,41 +9,44 @@
 namespace folio::testing {
 namespace {
 
+struct Op {
+  bool binary;
+  Tensor (*apply)(const Tensor& a, const Tensor& b);
+};
+
+/// Of square matrices, so that any node fits any op; bounded, so that finite differences stay sharp.
+const std::vector<Op>& ops() {
+  using T = const Tensor&;
+  constexpr bool unary = false, binary = true;
+  static const std::vector<Op> all = {
+      {binary, [](T a, T b) { return (a + b) * 0.5; }},
+      {binary, [](T a, T b) { return (a - b) * 0.5; }},
+      {binary, [](T a, T b) { return tanh(a) * sigmoid(b); }},
+      {binary, [](T a, T b) { return tanh(matmul(a, b)); }},
+      {binary, [](T a, T b) { return tanh(linear(a, b)); }},
+      {binary, [](T a, T b) { return softmax(a, 0) - softmax(b, 1); }},
+      {binary, [](T a, T b) { return mean(a, {1}, true) + b * 0.5; }},
+      {binary, [](T a, T b) { return rms_norm(a, b.slice(0, 0, 1).reshape({-1}), 0.5); }},
+      {binary, [](T a, T b) { return tanh(swiglu(a, b)); }},
+      {binary, [](T a, T b) { return exp(a * 0.3) / (softplus(b) + 1.0); }},
+      {unary, [](T a, T) { return a.transpose(0, 1); }},
+      {unary, [](T a, T) { return a.slice(0, 0, 1).expand(a.shape()); }},
+      {unary, [](T a, T) { return log_softmax(a) * 0.25; }},
+      {unary,
+       [](T a, T) {
+         const Tensors parts = split(a, {1, a.dim(1) - 1}, 1);
+         return concat({parts[1], parts[0]}, 1);
+       }},
+  };
+  return all;
+}
+
 struct Step {
-  int op;
+  const Op* op;
   std::size_t a, b;
 };
-constexpr int ops = 14;
-constexpr bool reads_both(int op) { return op != 5 && op != 8 && op < 12; }
 
-/// Square matrices, so that any node fits any op; bounded, so that finite differences stay sharp.
-Tensor apply(int op, const Tensor& a, const Tensor& b) {
-  const std::int64_t n = a.dim(0);
-  const auto first_row = [n](const Tensor& x) { return x.slice(0, 0, 1).reshape({n}); };
-  switch (op) {
-    case 0: return (a + b) * 0.5;
-    case 1: return (a - b) * 0.5;
-    case 2: return tanh(a) * sigmoid(b);
-    case 3: return tanh(matmul(a, b));
-    case 4: return tanh(linear(a, b));
-    case 5: return a.transpose(0, 1);
-    case 6: return softmax(a, 0) - softmax(b, 1);
-    case 7: return mean(a, {1}, true) + b * 0.5;
-    case 8: return a.slice(0, n - 1, n).expand({n, n});
-    case 9: return rms_norm(a, first_row(b), 0.5);
-    case 10: return tanh(swiglu(a, b));
-    case 11: return exp(a * 0.3) / (softplus(b) + 1.0);
-    case 12: {
-      const Tensors parts = split(a, {1, n - 1}, 1);
-      return concat({parts[1], parts[0]}, 1);
-    }
-    default: return log_softmax(a) * 0.25;
-  }
-}
-
-std::int64_t between(std::int64_t low, std::int64_t high) {
-  return *rc::gen::resize(rc::kNominalSize, rc::gen::inRange<std::int64_t>(low, high + 1));
-}
+std::size_t below(std::size_t n) { return static_cast<std::size_t>(between(0, static_cast<std::int64_t>(n) - 1)); }
 
 }  // namespace
 
@@ -53,16 +56,14 @@ FOLIO_PROPERTY(Expressions, HaveTheGradientsOfFiniteDifferences) {
   std::vector<Step> steps;
   std::vector<int> readers(leaves);
   for (std::int64_t i = between(3, 24); i > 0; --i) {
-    const auto any = [&] {
-      return static_cast<std::size_t>(between(0, static_cast<std::int64_t>(readers.size()) - 1));
-    };
-    steps.push_back({static_cast<int>(between(0, ops - 1)), any(), any()});
-    ++readers[steps.back().a];
-    if (reads_both(steps.back().op)) ++readers[steps.back().b];
+    const Step step = {&ops()[below(ops().size())], below(readers.size()), below(readers.size())};
+    steps.push_back(step);
+    ++readers[step.a];
+    readers[step.b] += step.op->binary;
     readers.push_back(0);
   }
   const bool two_roots = between(0, 1) == 1;
-  const auto other = leaves + static_cast<std::size_t>(between(0, static_cast<std::int64_t>(steps.size()) - 1));
+  const std::size_t other = leaves + below(steps.size());
 
   shares.note("of ten nodes or more", steps.size() >= 10, 40);
   shares.note("with a node read more than twice", std::ranges::any_of(readers, [](int r) { return r > 2; }), 50);
@@ -77,7 +78,7 @@ FOLIO_PROPERTY(Expressions, HaveTheGradientsOfFiniteDifferences) {
   // with rounding.
   const auto f = [&](const Tensors& in) {
     Tensors nodes = in;
-    for (const Step& s : steps) nodes.push_back(apply(s.op, nodes[s.a], nodes[s.b]));
+    for (const Step& s : steps) nodes.push_back(s.op->apply(nodes[s.a], nodes[s.b]));
     Tensor root = nodes.back();
     for (const Tensor& leaf : in) root = root + leaf;
     return two_roots ? Tensors{root, nodes[other]} : Tensors{root};

@@ -65,7 +65,8 @@ const std::vector<Unary>& unaries() {
 /// From one end to the other, in small steps near 0 and long ones far away, so that every formula's tails are met.
 std::vector<double> spread(double low, double high) {
   std::vector<double> x;
-  for (double t = -1; t <= 1; t += 0.003) {
+  for (int i = 0; i <= 666; ++i) {
+    const double t = 0.003 * i - 1;
     const double v = 1e4 * t * t * t;
     if (v >= low && v <= high) x.push_back(v);
   }

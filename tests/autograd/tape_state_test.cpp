@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::size_t leaf_count = 3;
 constexpr std::array<double, leaf_count> leaf_values = {2, -1, 3};
-constexpr double most = 1 << 20;  // products stay exact
+constexpr double largest_factor = 1 << 20;  // products stay exact
 using Slope = std::array<double, leaf_count>;
 using Leaves = std::array<bool, leaf_count>;
 
@@ -58,16 +58,15 @@ struct Model {
 
 /// The real thing beside it.
 struct Real {
+  Shares& shares;
   Tensors leaves, values;
   std::vector<std::unique_ptr<Tape>> tapes;
 
-  Real() {
+  explicit Real(Shares& noted) : shares(noted) {
     for (const double value : leaf_values) leaves.push_back(tensor({value}, {DType::float64}).requires_grad(true));
   }
   const Tensor& operand(std::size_t i) const { return i < leaf_count ? leaves[i] : values[i - leaf_count]; }
 };
-
-Shares* noted = nullptr;
 
 void agree(const Model& model, const Real& real) {
   std::size_t entries = 0;
@@ -93,8 +92,14 @@ void agree(const Model& model, const Real& real) {
 
 using Command = rc::state::Command<Model, Real>;
 
+/// An index into n things; 0 where there are none, which preconditions refuse.
 std::size_t below(std::size_t n) {
-  return *rc::gen::resize(rc::kNominalSize, rc::gen::inRange<std::size_t>(0, std::max<std::size_t>(n, 1)));
+  return static_cast<std::size_t>(between(0, std::max<std::int64_t>(static_cast<std::int64_t>(n) - 1, 0)));
+}
+
+template <class T>
+void erase(std::vector<T>& from, std::size_t which) {
+  from.erase(from.begin() + static_cast<std::ptrdiff_t>(which));
 }
 
 /// Often one of the last, so that expressions grow deep.
@@ -105,7 +110,7 @@ struct Open : Command {
   void apply(Model& m) const override { m.tapes.push_back({++m.opened}); }
   void run(const Model& m, Real& real) const override {
     real.tapes.push_back(std::make_unique<Tape>());
-    noted->note("with a tape inside another", real.tapes.size() > 1, 20);
+    real.shares.note("with a tape inside another", real.tapes.size() > 1, 20);
     agree(nextState(m), real);
   }
   void show(std::ostream& out) const override { out << "open a tape"; }
@@ -116,10 +121,10 @@ struct Close : Command {
   explicit Close(const Model& m) : which(below(m.tapes.size())) {}
   std::size_t which;
   void checkPreconditions(const Model& m) const override { RC_PRE(which < m.tapes.size()); }
-  void apply(Model& m) const override { m.tapes.erase(m.tapes.begin() + static_cast<std::ptrdiff_t>(which)); }
+  void apply(Model& m) const override { erase(m.tapes, which); }
   void run(const Model& m, Real& real) const override {
-    noted->note("in which an outer tape goes before an inner one", which + 1 < real.tapes.size(), 10);
-    real.tapes.erase(real.tapes.begin() + static_cast<std::ptrdiff_t>(which));
+    real.shares.note("in which an outer tape goes before an inner one", which + 1 < real.tapes.size(), 10);
+    erase(real.tapes, which);
     agree(nextState(m), real);
   }
   void show(std::ostream& out) const override { out << "close tape " << which; }
@@ -143,8 +148,8 @@ struct Compute : Command {
     RC_PRE(b < m.operands());
     for (const std::size_t i : {a, b}) {
       const Value v = m.operand(i);
-      RC_PRE(std::abs(v.value) < most);
-      for (const double slope : v.slope) RC_PRE(std::abs(slope) < most);
+      RC_PRE(std::abs(v.value) < largest_factor);
+      for (const double slope : v.slope) RC_PRE(std::abs(slope) < largest_factor);
     }
   }
   void apply(Model& m) const override {
@@ -169,7 +174,7 @@ struct Compute : Command {
     Tensor z;
     const std::string error = error_of([&] { z = op == 0 ? x + y : op == 1 ? x - y : x * y; });
     RC_ASSERT(error.empty() != refused(m));
-    noted->note("in which an op is refused", refused(m), 10);
+    real.shares.note("in which an op is refused", refused(m), 10);
     if (refused(m)) {
       RC_ASSERT(error.find("belongs to another recording") != std::string::npos);
     } else {
@@ -184,9 +189,9 @@ struct Drop : Command {
   explicit Drop(const Model& m) : which(below(m.values.size())) {}
   std::size_t which;
   void checkPreconditions(const Model& m) const override { RC_PRE(which < m.values.size()); }
-  void apply(Model& m) const override { m.values.erase(m.values.begin() + static_cast<std::ptrdiff_t>(which)); }
+  void apply(Model& m) const override { erase(m.values, which); }
   void run(const Model& m, Real& real) const override {
-    real.values.erase(real.values.begin() + static_cast<std::ptrdiff_t>(which));
+    erase(real.values, which);
     agree(nextState(m), real);
   }
   void show(std::ostream& out) const override { out << "drop " << which + leaf_count; }
@@ -223,9 +228,10 @@ struct Backward : Command {
     if (expected != nullptr) {
       RC_ASSERT(error.find(expected) != std::string::npos);
     }
-    noted->note("in which backward is refused", expected != nullptr, 10);
-    noted->note("in which backward walks several entries", expected == nullptr && m.tapes[tape].entries > 1, 10);
-    noted->note("in which backward adds to a gradient", expected == nullptr && m.gradients != Model().gradients, 10);
+    real.shares.note("in which backward is refused", expected != nullptr, 10);
+    real.shares.note("in which backward walks several entries", expected == nullptr && m.tapes[tape].entries > 1, 10);
+    real.shares.note("in which backward adds to a gradient", expected == nullptr && m.gradients != Model().gradients,
+                     10);
     agree(nextState(m), real);
   }
   void show(std::ostream& out) const override { out << "backward from " << root << " on tape " << tape; }
@@ -245,10 +251,9 @@ struct Zero : Command {
 }  // namespace
 
 FOLIO_PROPERTY(Tapes, DoAsTheModelDoes) {
-  noted = &shares;
   const auto before = memory_statistics().live;
   {
-    Real real;
+    Real real(shares);
     rc::state::check(Model(), real,
                      rc::state::gen::execOneOfWithArgs<Open, Compute, Compute, Compute, Compute, Drop, Close, Backward,
                                                        Backward, Zero>());

@@ -28,9 +28,6 @@ Device place() {
 #endif
 }
 
-std::int64_t between(std::int64_t low, std::int64_t high) {
-  return *rc::gen::resize(rc::kNominalSize, rc::gen::inRange<std::int64_t>(low, high + 1));
-}
 bool coin() { return between(0, 1) == 1; }
 /// Short, or longer than a warp and than the columns that the CPU takes at once.
 std::int64_t length() { return coin() ? between(1, 6) : between(30, 140); }
