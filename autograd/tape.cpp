@@ -1,5 +1,6 @@
 #include "autograd/tape.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <set>
 
@@ -216,6 +217,10 @@ Tensors record_all(Record record) {
     entry.input_shapes.push_back(x.defined() ? x.shape() : Shape{});
   }
   for (Tensor& y : record.outputs) {
+    // An output that is an input, or the result of another op, gets a slot of its own beside the one that it has.
+    const bool is_input =
+        std::any_of(record.inputs.begin(), record.inputs.end(), [&](const Tensor& x) { return x.is(y); });
+    if (is_input || y.requires_grad()) y = y.detach();
     if (!is_float(y.dtype()) || record.backward == nullptr) {
       entry.outputs.push_back(nullptr);
       continue;

@@ -132,11 +132,12 @@ struct Record {
   Tensors outputs;
   Tensors saved = {};
   std::any parameters = {};
-  Backward backward = nullptr;
+  Backward backward = nullptr;  ///< null: no gradient passes, the outputs are constants
 };
 
 /// Appends an entry if a tape is in scope and an input needs a gradient, and gives the float outputs their slots.
-/// Returns the outputs. This is all that an op of a user's own needs to call.
+/// Returns the outputs, those that are an input or another op's result under a handle of their own. This is all that an
+/// op of a user's own needs to call.
 Tensors record_all(Record record);
 /// The same for an op with one output.
 Tensor record(Record record);

@@ -146,6 +146,48 @@ TEST(Tape, RecordsOnlyWhatItsOwnThreadDoes) {
   EXPECT_EQ(live_entries(), 0U);
 }
 
+/// An op of a user's own that hands back what it was given, its gradient doubled so that it shows.
+Tensors hand_back(const Tensors& given, const Tensors& inputs) {
+  return record_all({.op = OpName{"hand_back"},
+                     .inputs = inputs,
+                     .outputs = given,
+                     .backward = [](const Entry& e, const Tensors& dy) -> Tensors {
+                       Tensors all;
+                       for (std::size_t i = 0; i < dy.size(); ++i) all.push_back(e.needs(i) ? dy[i] * 2.0 : Tensor());
+                       return all;
+                     }});
+}
+
+TEST(Tape, LetsAnOpReturnItsInput) {
+  const Tensor x = leaf({1, 2}), constant = tensor({3, 4}, {DType::float64});
+  Tape tape;
+  const Tensors y = hand_back({x, constant}, {x, constant});
+  EXPECT_FALSE(y[0].is(x));
+  EXPECT_EQ(y[0].storage(), x.storage());
+  EXPECT_TRUE(y[1].requires_grad());
+  EXPECT_FALSE(constant.requires_grad());
+  tape.backward(sum(y[0] * y[1]) + sum(x));
+  EXPECT_EQ(x.grad().to_vector(), (std::vector<double>{7, 9}));
+}
+
+TEST(Tape, LetsAnOpReturnTheResultOfAnother) {
+  const Tensor x = leaf({1, 2});
+  Tape tape;
+  const Tensor inner = x * 5.0;
+  const Tensor outer = hand_back({inner}, {x}).front();
+  tape.backward(sum(outer) + sum(inner));
+  EXPECT_EQ(x.grad().to_vector(), (std::vector<double>{7, 7}));
+}
+
+TEST(Tape, TakesTheOutputsOfAnOpWithoutBackwardForConstants) {
+  const Tensor x = leaf({1, 2});
+  Tape tape;
+  const Tensor y = record({.op = OpName{"constant"}, .inputs = {x}, .outputs = {x.clone()}});
+  EXPECT_FALSE(y.requires_grad());
+  tape.backward(sum(x * y));
+  EXPECT_EQ(x.grad().to_vector(), (std::vector<double>{1, 2}));
+}
+
 TEST(Tape, NoticesThatSomethingSavedWasChangedInPlace) {
   Tensor x = leaf({1, 2}), w = tensor({3, 4}, {DType::float64});
   Tape tape;
