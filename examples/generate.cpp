@@ -10,6 +10,7 @@
 #include "examples/device.hpp"
 #include "examples/program.hpp"
 #include "examples/run_folder.hpp"
+#include "examples/waiting.hpp"
 #include "nn/sampling.hpp"
 
 using namespace folio;
@@ -27,6 +28,7 @@ std::string cache_size(const DeepSeekLM& model) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  bound_waiting(argv);
   CLI::App app{"Generates text with a model that train has saved.", "generate"};
   std::string from, device = "cpu";
   std::optional<std::string> prompt;

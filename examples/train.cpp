@@ -17,6 +17,7 @@
 #include "examples/program.hpp"
 #include "examples/run_folder.hpp"
 #include "examples/trainer.hpp"
+#include "examples/waiting.hpp"
 #include "nn/sampling.hpp"
 
 using namespace folio;
@@ -157,6 +158,7 @@ int train(const Arguments& arguments, const std::vector<std::string>& command) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  bound_waiting(argv);
   CLI::App app{"Trains a DeepSeek language model (MLA + MoE) on a text.", "train"};
   Arguments arguments;
   add_options(app, arguments);
