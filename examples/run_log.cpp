@@ -104,9 +104,9 @@ void RunLog::sample(std::int64_t step, const std::string& text) {
   std::cout << "Sample after step " << step << ":\n" << text << "\n" << std::endl;
 }
 
-void RunLog::stopped(std::int64_t step) {
+void RunLog::stopped(std::int64_t step, const std::string& weights) {
   clear_bar();
-  std::cout << "stopped after step " << step << " of " << steps_ << "; its weights are saved" << std::endl;
+  std::cout << "stopped after step " << step << " of " << steps_ << "; " << weights << std::endl;
 }
 
 void RunLog::progress(std::int64_t step, double loss) {

@@ -49,8 +49,8 @@ class RunLog {
   /// Writes a step, and the sweep that followed it. Says so where validation gets worse while training gets better.
   void step(const StepMetrics& metrics, const std::optional<Validation>& validation = std::nullopt);
   void sample(std::int64_t step, const std::string& text);
-  /// Says that the run has ended before its last step.
-  void stopped(std::int64_t step);
+  /// Says that the run has ended before its last step, and what has become of its weights.
+  void stopped(std::int64_t step, const std::string& weights);
 
  private:
   /// A sweep, and the mean training loss since the one before.

@@ -25,6 +25,10 @@ void TrainSettings::validate() const {
   require(std::isfinite(weight_decay) && weight_decay >= 0,
           [] { return std::string("weight_decay must be at least 0"); });
   require(std::isfinite(lr) && lr > 0, [] { return std::string("lr must be a positive number"); });
+  require(lr <= 1e30, [] { return std::string("lr must be at most 1e30: float32 holds little more"); });
+  require(lr * weight_decay <= 1, [] {
+    return std::string("lr × weight_decay must be at most 1: more turns every weight's sign at each step");
+  });
   require(clip > 0, [] { return std::string("clip must be positive"); });
   require(lr_floor >= 0 && lr_floor <= 1, [] { return std::string("lr_floor is a share of lr, from 0 to 1"); });
   for (double beta : {beta1, beta2}) {

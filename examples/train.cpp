@@ -90,21 +90,38 @@ std::string sample(DeepSeekLM& model, const data::Tokenizer& tokenizer, const Tr
                                    [](std::int32_t) { return interrupt() == 0; }));
 }
 
-/// Trains to the last step or the first interrupt, saves the weights, and returns the program's exit code.
+/// Trains to the last step or the first interrupt, saves the weights, and returns the program's exit code. Where training
+/// fails after a first step, its weights are saved too, unless they are of no use.
 int run(DeepSeekLM& model, const data::Corpus& corpus, const data::Tokenizer& tokenizer, const TrainSettings& settings,
         RunFolder& folder) {
   RunLog log(folder.path(), settings.steps);
   Trainer trainer(model, corpus, settings, log, [] { return interrupt() != 0; });
   note_interrupts();
-  const std::int64_t last = trainer.run([&](std::int64_t n) {
-    folder.keep();
-    if (interrupt() == 0 && settings.sample_tokens > 0 && settings.due(settings.sample_every, n)) {
-      log.sample(n, sample(model, tokenizer, settings));
+  const std::string saved = "its weights are saved";
+  try {
+    trainer.run([&](std::int64_t n) {
+      folder.keep();
+      if (interrupt() == 0 && settings.sample_tokens > 0 && settings.due(settings.sample_every, n)) {
+        log.sample(n, sample(model, tokenizer, settings));
+      }
+    });
+  } catch (const Diverged&) {
+    if (trainer.finished() > 0) {
+      log.stopped(trainer.finished(), "its weights are of no use and not saved; " + folder.path().string() +
+                                          " holds its log: give the next run another --out, or remove that");
     }
-  });
+    throw;
+  } catch (...) {
+    if (trainer.finished() > 0) {
+      trainer.require_finite_weights(trainer.finished());
+      save_weights(folder.path(), model);
+      log.stopped(trainer.finished(), saved);
+    }
+    throw;
+  }
   save_weights(folder.path(), model);
   if (interrupt() == 0) return 0;
-  log.stopped(last);
+  log.stopped(trainer.finished(), saved);
   return 128 + interrupt();
 }
 

@@ -39,6 +39,11 @@ std::vector<std::int64_t> summed_loads(const std::vector<RouterStatistics>& laye
   return sums;
 }
 
+/// What to do where numbers are not finite.
+std::string calmer(double lr) {
+  return fmt::format("; try a lower --lr (the rate was {:.2e}), a longer warmup or a smaller clip (with --set)", lr);
+}
+
 }  // namespace
 
 std::optional<Validation> validate(DeepSeekLM& model, const std::vector<std::int32_t>& tokens, std::int64_t batch,
@@ -97,14 +102,13 @@ void Trainer::step(std::int64_t n) {
   metrics.lr = schedule_(n - 1);
   optimizer_.set_lr(metrics.lr);
   const optim::Clipped clipped = optim::clip_by_global_norm(model_.parameters(), settings_.clip);
-  require(std::isfinite(metrics.loss) && std::isfinite(clipped.norm), [&] {
+  if (!std::isfinite(metrics.loss))
+    throw Diverged(fmt::format("step {}: the loss is {}", n, metrics.loss) + calmer(metrics.lr));
+  require(std::isfinite(clipped.norm), [&] {
     return fmt::format(
-        "step {}: the loss is {:.4f}, and {}; training stops before that reaches the weights: try a lower "
-        "--lr (the rate was {:.2e}), a longer warmup or a smaller clip (with --set)",
-        n, metrics.loss,
-        clipped.not_finite.empty() ? "all gradients are finite"
-                                   : "the gradient of '" + clipped.not_finite + "' is not finite",
-        metrics.lr);
+               "step {}: the loss is {:.4f}, and the gradient of '{}' is not finite and does not reach the weights", n,
+               metrics.loss, clipped.not_finite) +
+           calmer(metrics.lr);
   });
   metrics.grad_norm = clipped.norm;
   optimizer_.step(clipped.factor);
@@ -112,6 +116,7 @@ void Trainer::step(std::int64_t n) {
   window_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   window_tokens_ += settings_.batch * settings_.accumulate * model_.config().context;
   log_.progress(n, metrics.loss);
+  if (logged || settings_.due(settings_.sample_every, n)) require_finite_weights(n);
   if (!logged) return;
   metrics.max_vio = mean_max_vio(routers);
   metrics.expert_counts = summed_loads(routers);
@@ -122,10 +127,20 @@ void Trainer::step(std::int64_t n) {
       log_.sweeping(windows, of);
       return !stopped_();
     });
+    if (validation && !std::isfinite(validation->loss))
+      throw Diverged(fmt::format("step {}: the validation loss is {}", n, validation->loss) + calmer(metrics.lr));
   }
   log_.step(metrics, validation);
   window_seconds_ = 0;
   window_tokens_ = 0;
+}
+
+void Trainer::require_finite_weights(std::int64_t n) const {
+  std::string bad = optim::first_not_finite(model_.parameters());
+  if (bad.empty()) bad = optim::first_not_finite(model_.buffers());
+  if (!bad.empty())
+    throw Diverged(fmt::format("step {}: '{}' is not finite", n, bad) +
+                   calmer(schedule_(std::max<std::int64_t>(n, 1) - 1)));
 }
 
 }  // namespace folio::examples

@@ -13,6 +13,11 @@
 
 namespace folio::examples {
 
+/// Training has led to weights that are of no use: they, or the loss that they give, are not finite.
+struct Diverged : Error {
+  using Error::Error;
+};
+
 /// The full sweep of `tokens`, `batch` windows of the model's context at a time. `goes_on(windows, of)` is asked after each
 /// batch; nothing comes of a sweep that it ends.
 std::optional<Validation> validate(DeepSeekLM& model, const std::vector<std::int32_t>& tokens, std::int64_t batch,
@@ -27,17 +32,21 @@ class Trainer {
       DeepSeekLM& model, const data::Corpus& corpus, const TrainSettings& settings, RunLog& log,
       std::function<bool()> stopped = [] { return false; });
 
-  /// Runs every step, `after_step(n)` once step n (from 1) is done, and returns the last n. A loss or gradient that is not
-  /// finite is an Error that names the step and the parameter, before it reaches a weight.
+  /// Runs every step, `after_step(n)` once step n (from 1) is done. A gradient that is not finite is an Error that names
+  /// the step and the parameter, before it reaches a weight; a loss, weight or validation loss that is not is Diverged.
+  /// The weights are finite when it returns.
   template <class AfterStep>
-  std::int64_t run(AfterStep&& after_step) {
-    std::int64_t n = 0;
-    while (n < settings_.steps && !stopped_()) {
-      step(++n);
-      after_step(n);
+  void run(AfterStep&& after_step) {
+    while (finished_ < settings_.steps && !stopped_()) {
+      step(finished_ + 1);
+      after_step(++finished_);
     }
-    return n;
+    require_finite_weights(finished_);
   }
+  /// How many steps have been finished.
+  std::int64_t finished() const { return finished_; }
+  /// Diverged where a weight, after step n, is not finite.
+  void require_finite_weights(std::int64_t n) const;
 
  private:
   void step(std::int64_t n);
@@ -52,6 +61,7 @@ class Trainer {
   optim::Schedule schedule_;
   double window_seconds_ = 0;  ///< spent in steps since the last log line: validation and samples are not counted
   std::int64_t window_tokens_ = 0;
+  std::int64_t finished_ = 0;
 };
 
 }  // namespace folio::examples

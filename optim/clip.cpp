@@ -7,6 +7,15 @@
 #include "optim/check.hpp"
 
 namespace folio::optim {
+namespace {
+
+double squared_norm(const Tensor& x) {
+  Tensor squares = empty({}, {DType::float64, x.device()});
+  kernel::squared_norm(x, squares);
+  return squares.item();
+}
+
+}  // namespace
 
 Clipped clip_by_global_norm(const Parameters& parameters, double max_norm) {
   check(max_norm > 0, "clip_by_global_norm", "max_norm", max_norm, "above 0");
@@ -15,9 +24,7 @@ Clipped clip_by_global_norm(const Parameters& parameters, double max_norm) {
   for (const Parameter& p : parameters) {
     const Tensor gradient = p.value.grad();
     if (!gradient.defined()) continue;
-    Tensor squares = empty({}, {DType::float64, gradient.device()});
-    kernel::squared_norm(gradient, squares);
-    const double square = squares.item();
+    const double square = squared_norm(gradient);
     if (!std::isfinite(square) && clipped.not_finite.empty()) clipped.not_finite = p.name;
     total += square;
   }
@@ -28,6 +35,13 @@ Clipped clip_by_global_norm(const Parameters& parameters, double max_norm) {
     clipped.factor = max_norm / clipped.norm;
   }
   return clipped;
+}
+
+std::string first_not_finite(const Parameters& parameters) {
+  for (const Parameter& p : parameters) {
+    if (!std::isfinite(squared_norm(p.value))) return p.name;
+  }
+  return {};
 }
 
 }  // namespace folio::optim

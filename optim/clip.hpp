@@ -17,4 +17,7 @@ struct Clipped {
 /// gradient count for nothing. `max_norm` above 0; infinity only measures.
 Clipped clip_by_global_norm(const Parameters& parameters, double max_norm);
 
+/// The name of the first parameter that holds a NaN or an infinity; empty if there is none.
+std::string first_not_finite(const Parameters& parameters);
+
 }  // namespace folio::optim

@@ -75,7 +75,7 @@ refuses "a model that memory cannot hold" 'out of memory.*smaller model' "$bin/t
 mkdir taken && echo mine >taken/config.json
 refuses "a folder with a file that a run writes" 'config.json' "$bin/train" --preset tiny --out taken
 [ "$(cat taken/config.json)" = mine ] || fail "a refused run changed a file that was there"
-refuses "a run that fails in its first step" 'step 1: the loss is .*gradient of .* is not finite' "$bin/train" --preset tiny --set routed_scaling_factor=1e300 --out early
+refuses "a run that fails in its first step" 'step 1: the loss is nan' "$bin/train" --preset tiny --set routed_scaling_factor=1e300 --out early
 refuses "an unwritable folder" '/proc/folio' "$bin/train" --preset tiny --out /proc/folio
 ln -s nowhere dangling
 refuses "a link that leads nowhere as a folder" 'dangling' "$bin/train" --preset tiny --out dangling/run
@@ -151,12 +151,28 @@ tr -d '\n' <digits.txt >unbroken.txt
 grep -q "prompt ROMEO" out && fail "train proposes a prompt that its tokenizer does not know"
 "$bin/generate" --from unbroken --tokens 5 2>err | grep -q -E '^0[0-9]{5}$' || fail "text of a model that knows no line break: $(cat err)"
 
-# Numbers that go wrong later: the run stops before they reach a weight, says where, and keeps its log.
-"$bin/train" --preset tiny --steps 30 --lr 1e30 --out wild >out 2>err
-[ $? = 2 ] || fail "a run with wild steps does not exit with 2"
-grep -q -E "^train: step [0-9]+: the loss is .*lower --lr" err || fail "wild steps: $(cat err)"
+# Numbers that go wrong later: the run stops, says where, and keeps its log; weights that give no loss are not saved.
+# wild NAME PATTERN FLAGS…: a run whose steps are far too long.
+wild() {
+  local name=$1 pattern=$2
+  shift 2
+  rm -rf wild
+  "$bin/train" --preset tiny --set weight_decay=0 --out wild "$@" >out 2>err
+  [ $? = 2 ] || fail "$name does not exit with 2"
+  { [ "$(wc -l <err)" = 1 ] && grep -q -E "^train: $pattern.*lower --lr" err; } || fail "$name: $(cat err)"
+  grep -q -s -i -E 'nan|null|inf' wild/metrics.jsonl && fail "$name logged $(cat wild/metrics.jsonl)"
+  echo "stopped $name: $(cat err)"
+}
+wild "a run with wild steps" 'step 2: the loss is nan' --steps 30 --lr 1e12
+grep -q '^stopped after step 1 of 30; its weights are of no use and not saved; wild holds its log' out || fail "wild steps: $(tail -n 1 out)"
 { [ -s wild/metrics.jsonl ] && [ ! -e wild/model.safetensors ]; } || fail "a run with wild steps left $(ls wild)"
-grep -q -i -E 'nan|null|inf' wild/metrics.jsonl && fail "a run with wild steps logged $(cat wild/metrics.jsonl)"
+wild "a run that goes wrong in its last step" 'step 1: the validation loss is nan' --steps 1 --lr 1e12 --set warmup=0
+[ ! -e wild ] || fail "a run that learnt nothing left $(ls wild)"
+wild "a gradient that is not finite" 'step 2: the loss is [0-9.]+, and the gradient of .* is not finite' --steps 30 --lr 1e30
+grep -q '^stopped after step 1 of 30; its weights are saved' out || fail "a gradient that is not finite: $(tail -n 1 out)"
+[ -s wild/model.safetensors ] || fail "a gradient that is not finite cost the weights before it"
+refuses "a learning rate beyond float32" 'lr must be at most' "$bin/train" --preset tiny --lr 1e300
+refuses "decay that turns weights over" 'lr × weight_decay' "$bin/train" --preset tiny --lr 11
 
 # Ctrl-C: the step is finished, the weights are saved.
 # Several times, since a handler that harms what it interrupts does so in some runs only.

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -151,6 +152,42 @@ TEST(Trainer, NeverSweepsWhereToldSo) {
   const TrainedModel run({.steps = 2, .batch = 3, .warmup = 0, .validate_every = -1}, drawn_corpus());
   for (const auto& row : run.rows) EXPECT_FALSE(row.contains("val_loss"));
   EXPECT_FALSE(run.says("Validation"));
+}
+
+TEST(Trainer, EndsWhereAWeightThatNoLossSeesIsNotFinite) {
+  const std::filesystem::path folder = std::filesystem::path(::testing::TempDir()) / "unseen-weight";
+  std::filesystem::create_directories(folder);
+  Generator generator(5);
+  DeepSeekConfig config = folio::testing::small_config(vocabulary + 1);  // no text has the last character,
+  config.tie_embeddings = false;                                         // so that no loss depends on its embedding
+  DeepSeekLM model(config, generator);
+  const data::Corpus corpus = drawn_corpus();
+  const TrainSettings settings{.steps = 30, .batch = 3, .warmup = 0, .log_every = 10, .sample_every = 4};
+  const auto spoil = [&](double value) { model.embed_tokens.weight.slice(0, vocabulary, vocabulary + 1).fill(value); };
+  const auto message_of_run = [&](std::int64_t spoilt_after, std::int64_t stopped_after) -> std::string {
+    spoil(0);
+    std::int64_t done = 0;
+    RunLog log(folder, settings.steps);
+    Trainer trainer(model, corpus, settings, log, [&] { return done == stopped_after; });
+    try {
+      trainer.run([&](std::int64_t n) {
+        done = n;
+        if (n == spoilt_after) spoil(std::numeric_limits<double>::quiet_NaN());
+      });
+    } catch (const Diverged& error) {
+      return error.what();
+    }
+    return "finite";
+  };
+  ::testing::internal::CaptureStdout();
+  const std::string unspoilt = message_of_run(0, 2), before_a_sample = message_of_run(2, 30),
+                    before_a_log_line = message_of_run(8, 30), before_the_weights_are_saved = message_of_run(2, 2);
+  ::testing::internal::GetCapturedStdout();
+  std::filesystem::remove_all(folder);
+  EXPECT_EQ(unspoilt, "finite");
+  EXPECT_TRUE(before_a_sample.starts_with("step 4: 'embed_tokens.weight' is not finite")) << before_a_sample;
+  EXPECT_TRUE(before_a_log_line.starts_with("step 10: 'embed_tokens.weight'")) << before_a_log_line;
+  EXPECT_TRUE(before_the_weights_are_saved.starts_with("step 2: ")) << before_the_weights_are_saved;
 }
 
 TEST(Trainer, SaysSoWhenItOverfits) {
