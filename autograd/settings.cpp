@@ -37,6 +37,8 @@ std::atomic<GemmProvider>& current() {
   return provider;
 }
 
+std::atomic<bool> tf32_allowed = false;
+
 }  // namespace
 
 const char* name_of(GemmProvider provider) { return provider == GemmProvider::eigen ? "eigen" : "onednn"; }
@@ -49,5 +51,8 @@ std::vector<GemmProvider> gemm_providers() {
 GemmProvider gemm_provider() { return current(); }
 void set_gemm_provider(GemmProvider provider) { current() = checked(provider); }
 void set_gemm_provider(std::string_view name) { set_gemm_provider(provider_named(name)); }
+
+bool tf32() { return tf32_allowed; }
+void set_tf32(bool on) { tf32_allowed = on; }
 
 }  // namespace folio

@@ -22,4 +22,9 @@ void set_gemm_provider(GemmProvider provider);
 /// The same by name: "eigen" or "onednn".
 void set_gemm_provider(std::string_view name);
 
+/// Whether matrix products of float32 on a GPU may round their factors to TensorFloat-32, 10 bits of fraction, which
+/// tensor cores multiply several times as fast. Off at first. The CPU has no such products.
+bool tf32();
+void set_tf32(bool on);
+
 }  // namespace folio

@@ -3,6 +3,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "autograd/settings.hpp"
 #include "cuda/cublas.hpp"
 #include "cuda/gemm.hpp"
 
@@ -59,10 +60,13 @@ void gemm(std::int64_t m, std::int64_t n, std::int64_t k, Factor<T> a, Factor<T>
   const T alpha = 1, beta = accumulate ? 1 : 0;
   const auto operation = [](const Factor<T>& x) { return x.transposed ? CUBLAS_OP_T : CUBLAS_OP_N; };
   const cudaDataType type = single ? CUDA_R_32F : CUDA_R_64F;
+  const cublasComputeType_t compute = !single  ? CUBLAS_COMPUTE_64F
+                                      : tf32() ? CUBLAS_COMPUTE_32F_FAST_TF32
+                                               : CUBLAS_COMPUTE_32F;
   check(cublasGemmStridedBatchedEx(cublas(), operation(b), operation(a), as_int(n), as_int(m), as_int(k), &alpha,
                                    b.data, type, as_int(b.stride), b.batch_stride, a.data, type, as_int(a.stride),
-                                   a.batch_stride, &beta, c, type, as_int(c_stride), c_batch, as_int(batch),
-                                   single ? CUBLAS_COMPUTE_32F : CUBLAS_COMPUTE_64F, CUBLAS_GEMM_DEFAULT));
+                                   a.batch_stride, &beta, c, type, as_int(c_stride), c_batch, as_int(batch), compute,
+                                   CUBLAS_GEMM_DEFAULT));
 }
 template void gemm(std::int64_t, std::int64_t, std::int64_t, Factor<float>, Factor<float>, float*, std::int64_t, bool,
                    std::int64_t, std::int64_t);

@@ -35,6 +35,7 @@ struct Arguments {
   std::optional<std::uint64_t> seed;
   std::optional<std::string> data, out, gemm;
   std::vector<std::string> settings;
+  std::optional<bool> tf32;
   bool count = false;
 };
 
@@ -52,6 +53,9 @@ void add_options(CLI::App& app, Arguments& a) {
   app.add_option("--threads", a.threads, "CPU threads; the results are the same for any number")
       ->check(whole_number<int>(1));
   app.add_option("--gemm", a.gemm, "who multiplies matrices: eigen or onednn; the fastest of this build if not given");
+  app.add_flag_function(
+      "--tf32,!--no-tf32", [&](std::int64_t given) { a.tf32 = given > 0; },
+      "float32 matrix products on a GPU round their factors to TensorFloat-32; on for cuda if not given");
   app.add_option("--data", a.data, "the text; otherwise it is looked for, and downloaded if need be");
   app.add_option("--out", a.out, "folder of the run; runs/PRESET-TIME if not given");
   app.add_option("--set", a.settings, "key=value: any setting of the model or of the training")
@@ -133,6 +137,10 @@ int train(const Arguments& arguments, const std::vector<std::string>& command) {
   }
   if (arguments.gemm) set_gemm_provider(*arguments.gemm);
   const Device device = chosen_device(arguments.device);
+  require(device != Device::cpu || !arguments.tf32, [] {
+    return std::string("--tf32 is for matrix products on a GPU: give --device cuda or cuda-emulated too");
+  });
+  set_tf32(arguments.tf32.value_or(device == Device::cuda));
   if (arguments.threads) set_num_threads(*arguments.threads);
 
   const data::Text text = data::find_text(arguments.data, [](std::string_view line) { std::cout << line << "\n"; });

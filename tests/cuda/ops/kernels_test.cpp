@@ -6,6 +6,7 @@
 
 #include "autograd/autograd.hpp"
 #include "autograd/backend.hpp"
+#include "autograd/settings.hpp"
 #include "cuda/backend.hpp"
 #include "nn/nn.hpp"
 #include "optim/adamw.hpp"
@@ -100,6 +101,26 @@ RC_GTEST_PROP(CudaKernels, RoutesTheSameWay, ()) {
   RC_ASSERT(a.offsets.to_vector() == b.offsets.to_vector());
   RC_ASSERT(a.token_of_row.to_vector() == b.token_of_row.to_vector());
   RC_ASSERT(a.row_of.to_vector() == b.row_of.to_vector());
+}
+
+/// 1 + 2^-11 needs 11 bits of fraction: TensorFloat-32 rounds it to 1.
+TEST(CudaKernels, TensorFloat32RoundsTheFactorsOfFloat32WhereItIsAllowed) {
+  const double fine = 1 + 0x1p-11;
+  const auto products = [&](DType dtype) {
+    const Options there{dtype, gpu};
+    const Tensor x = full({2, 3}, fine, there), w = full({1, 4, 3}, 1, there);
+    const Tensor offsets = from_indices(std::vector<std::int32_t>{0, 2}, {2}).to(gpu);
+    std::vector<double> all = matmul(x, ones({3, 4}, there)).to_vector();
+    for (double y : expert_matmul(x, w, offsets).to_vector()) all.push_back(y);
+    return all;
+  };
+  const std::vector<double> exact(16, 3 * fine), rounded(16, 3);
+  EXPECT_FALSE(tf32());
+  EXPECT_EQ(products(DType::float32), exact);
+  set_tf32(true);
+  EXPECT_EQ(products(DType::float32), rounded);
+  EXPECT_EQ(products(DType::float64), exact);
+  set_tf32(false);
 }
 
 /// Rows and columns beyond one warp, one block and one part of a sum.

@@ -17,6 +17,11 @@ paste <(losses cpu) <(losses cuda-emulated) | awk '
   END { printf "%d steps, largest relative difference of the loss %.2g\n", n, worst
         exit bad || n != 10 || worst > 1e-4 }' || fail "the losses differ"
 
+"$bin/train" "${small[@]}" --device cuda-emulated --tf32 --out rounded >out 2>&1 || fail "train with TensorFloat-32: $(tail -n 3 out)"
+cmp -s <(losses cuda-emulated) <(losses rounded) && fail "--tf32 changes nothing"
+"$bin/train" "${small[@]}" --tf32 --out none >out 2>err
+{ [ $? = 2 ] && grep -q 'train: --tf32 is for matrix products on a GPU' err && [ ! -e none ]; } || fail "--tf32 on the CPU: $(cat err)"
+
 for device in cpu cuda-emulated; do
   "$bin/generate" --from cpu --prompt 'The ' --tokens 5 --seed 5 --device $device >text-$device 2>err || fail "generate on $device: $(cat err)"
 done
