@@ -82,6 +82,13 @@ Tensor Module::add_buffer(std::string name, Tensor value) {
   return value;
 }
 
-void Module::add_child(std::string name, Module& child) { children_.push_back({std::move(name), &child}); }
+void Module::add_child(std::string name, Module& child) {
+  const auto same = std::find_if(children_.begin(), children_.end(), [&](const Child& c) { return c.name == name; });
+  if (same != children_.end()) {
+    same->module = &child;
+  } else {
+    children_.push_back({std::move(name), &child});
+  }
+}
 
 }  // namespace folio

@@ -42,7 +42,7 @@ class Module {
   /// Registers a tensor that is trained; `decays` is false where weight decay makes no sense (norms, embeddings).
   Tensor add_parameter(std::string name, Tensor value, bool decays = true);
   Tensor add_buffer(std::string name, Tensor value);
-  /// Registers a member or an owned module that lives as long as this one.
+  /// Registers a member or an owned module that lives as long as this one, or until another of its name is registered.
   void add_child(std::string name, Module& child);
 
  private:
