@@ -126,7 +126,7 @@ damaged "a configuration without a key" config.json "'rope_base' is missing" < <
 damaged "a broken configuration" config.json 'configuration' <<<'{'
 damaged "a broken tokenizer" tokenizer.json 'JSON' <<<'{'
 damaged "weights cut short" model.safetensors 'header' < <(head -c 1000 run/model.safetensors)
-"$bin/train" --preset tiny --steps 1 --set num_routed_experts=2 --out other >out 2>err || fail "a run with two experts: $(cat err)"
+"$bin/train" --preset tiny --steps 1 --set num_routed_experts=16 --out other >out 2>err || fail "a run with more experts: $(cat err)"
 damaged "weights of another model" model.safetensors 'experts' <other/model.safetensors
 seq 1 3000 >digits.txt
 "$bin/train" --preset tiny --steps 1 --data digits.txt --out digits >out 2>err || fail "a run on digits: $(cat err)"
