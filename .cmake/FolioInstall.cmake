@@ -8,6 +8,11 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(rooms autograd nn optim data)
+# What only the sources include: kernels, what ops and optimizers share, the tests' hooks, the gradient checker's own.
+set(private "")
+foreach(header cpu ops check.hpp fault.hpp blame.hpp gradcheck_detail.hpp)
+  list(APPEND private PATTERN ${header} EXCLUDE)
+endforeach()
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/Folio)
 
 # How find_dependency asks for the package behind a target's namespace.
@@ -41,8 +46,7 @@ foreach(room IN LISTS rooms)
 
   install(TARGETS folio_${room} EXPORT FolioTargets COMPONENT Folio)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/${room}/ DESTINATION include/folio/${room}
-    COMPONENT Folio FILES_MATCHING PATTERN "*.hpp" PATTERN "*.def"
-    PATTERN cpu EXCLUDE PATTERN blame.hpp EXCLUDE PATTERN gradcheck_detail.hpp EXCLUDE)  # they need Eigen; gradcheck's own
+    COMPONENT Folio FILES_MATCHING PATTERN "*.hpp" PATTERN "*.def" ${private})
 endforeach()
 list(REMOVE_DUPLICATES FOLIO_DEPENDENCIES)
 list(JOIN FOLIO_DEPENDENCIES "\n" FOLIO_DEPENDENCIES)

@@ -12,12 +12,14 @@
 #include <set>
 #include <vector>
 
+#include "data/file.hpp"
+
 namespace folio::data {
 namespace {
 
 static_assert(std::endian::native == std::endian::little, "safetensors data is little-endian");
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::json;  // not the ordered one, which searches all names for each
 constexpr std::uint64_t longest_header = 100'000'000;
 
 struct Named {
@@ -42,11 +44,43 @@ struct Extent {
   std::uint64_t begin, end;
 };
 
+/// Finds the first key that an object names twice, which a parsed object no longer tells. (A callback of Json::parse
+/// would see it, too; but with one, nlohmann walks through all the names before for each.)
+struct RepeatedKey : Json::json_sax_t {
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(std::int64_t) override { return true; }
+  bool number_unsigned(std::uint64_t) override { return true; }
+  bool number_float(double, const std::string&) override { return true; }
+  bool string(std::string&) override { return true; }
+  bool binary(Json::binary_t&) override { return true; }
+  bool start_array(std::size_t) override { return true; }
+  bool end_array() override { return true; }
+  bool parse_error(std::size_t, const std::string&, const Json::exception&) override { return false; }
+  bool start_object(std::size_t) override {
+    keys.emplace_back();
+    return true;
+  }
+  bool end_object() override {
+    keys.pop_back();
+    return true;
+  }
+  bool key(std::string& found) override {
+    const bool fresh = keys.back().insert(found).second;
+    if (!fresh) name = found;
+    return fresh;
+  }
+
+  std::vector<std::set<std::string>> keys;  // of each open object
+  std::string name;
+};
+
 class Reader {
  public:
   explicit Reader(const std::filesystem::path& path) : path_(path) {}
 
   TensorFile read() {
+    require_regular_file(path_);
     std::ifstream in(path_, std::ios::binary | std::ios::ate);
     require(in.is_open(), [&] { return path_.string() + ": cannot be opened; is the path right?"; });
     const auto size = static_cast<std::uint64_t>(in.tellg());
@@ -80,17 +114,11 @@ class Reader {
   }
 
   Json parse_json(const std::string& header) const {
-    std::vector<std::set<std::string>> keys;
-    std::string twice;
-    const auto watch = [&](int, Json::parse_event_t event, Json& value) {
-      if (event == Json::parse_event_t::object_start) keys.emplace_back();
-      if (event == Json::parse_event_t::object_end) keys.pop_back();
-      if (event == Json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second) twice = value;
-      return true;
-    };
-    const Json json = Json::parse(header, watch, /*allow_exceptions=*/false);
-    check(!json.is_discarded() && json.is_object(), "its header is not a JSON object in UTF-8");
-    check(twice.empty(), "its header names '" + twice + "' twice");
+    RepeatedKey repeated;
+    const bool whole = Json::sax_parse(header, &repeated);
+    check(repeated.name.empty(), "its header names '" + repeated.name + "' twice");
+    Json json = whole ? Json::parse(header) : Json();
+    check(json.is_object(), "its header is not a JSON object in UTF-8");
     return json;
   }
 
@@ -170,7 +198,7 @@ std::string header_of(const TensorFile& file, std::vector<Named>& order) {
   std::stable_sort(order.begin(), order.end(), [](const Named& a, const Named& b) {
     return std::pair(size_of(b.dtype), a.name) < std::pair(size_of(a.dtype), b.name);
   });
-  Json header;
+  nlohmann::ordered_json header;
   header["__metadata__"] = {{"format", "pt"}};
   for (const auto& [key, value] : file.metadata) header["__metadata__"][key] = value;
   std::uint64_t at = 0;

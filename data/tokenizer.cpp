@@ -55,14 +55,17 @@ std::unique_ptr<Tokenizer> Tokenizer::from_json(std::string_view text) {
   if (!object.is_object()) {
     throw refuse("not a JSON object");
   }
-  if (object.value("type", json()) != "characters") {
-    throw refuse("its \"type\" is " + object.value("type", json()).dump() + ", known is \"characters\"");
+  const auto text_at = [&](const char* key) -> const std::string& {  // not a copy, which recurses into what is nested
+    const auto found = object.find(key);
+    if (found == object.end() || !found->is_string()) {
+      throw refuse("\"" + std::string(key) + "\" is not a string");
+    }
+    return found->get_ref<const std::string&>();
+  };
+  if (text_at("type") != "characters") {
+    throw refuse("its \"type\" is " + object["type"].dump() + ", known is \"characters\"");
   }
-  const json characters = object.value("characters", json());
-  if (!characters.is_string()) {
-    throw refuse("\"characters\" is not a string");
-  }
-  const auto& listed = characters.get_ref<const std::string&>();
+  const std::string& listed = text_at("characters");
   auto tokenizer = std::make_unique<CharTokenizer>(listed);
   if (encode_utf8(tokenizer->characters()) != listed) {
     throw refuse("\"characters\" are not sorted, each once");

@@ -1,11 +1,12 @@
 #include "examples/curve.hpp"
 
+#include <csignal>
 #include <cstdio>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "autograd/error.hpp"
+#include "examples/command.hpp"
 
 namespace folio::examples {
 namespace {
@@ -28,26 +29,52 @@ Series read_series(const std::filesystem::path& metrics, const char* key) {
   return series;
 }
 
+/// While it lives, writing to a program that has ended is an error, and not the end of this program.
+class NoBrokenPipe {
+ public:
+  NoBrokenPipe() : before_(std::signal(SIGPIPE, SIG_IGN)) {}
+  ~NoBrokenPipe() { std::signal(SIGPIPE, before_); }
+  NoBrokenPipe(const NoBrokenPipe&) = delete;
+  NoBrokenPipe& operator=(const NoBrokenPipe&) = delete;
+
+ private:
+  void (*before_)(int);
+};
+
+/// Runs gnuplot on the script; what it draws goes to the file. False where gnuplot is missing or fails.
+bool plot(const std::string& script, const std::filesystem::path& file) {
+  const NoBrokenPipe guard;
+  std::FILE* gnuplot = ::popen(("exec gnuplot 2>/dev/null >" + shell_command({file.string()})).c_str(), "w");
+  if (gnuplot == nullptr) return false;
+  std::fputs(script.c_str(), gnuplot);
+  return ::pclose(gnuplot) == 0;
+}
+
 }  // namespace
 
 std::optional<std::string> draw_loss_curve(const std::filesystem::path& folder) {
   const Series loss = read_series(folder / "metrics.jsonl", "loss");
   const Series validation = read_series(folder / "metrics.jsonl", "val_loss");
   if (loss.count == 0) return "no curve: metrics.jsonl holds no losses yet";
-  std::FILE* gnuplot = ::popen("gnuplot 2>/dev/null", "w");
-  if (gnuplot == nullptr) return "no curve: gnuplot does not start";
   std::string script =
-      "set terminal svg size 800,480 font 'sans-serif,13' background rgb 'white'\nset output '" +
-      (folder / "loss.svg").string() +
-      "'\nset xlabel 'optimizer step'\nset ylabel 'loss (nats per token)'\nset grid\nset key top right\n";
+      "set terminal svg size 800,480 font 'sans-serif,13' background rgb 'white'\n"
+      "set xlabel 'optimizer step'\nset ylabel 'loss (nats per token)'\nset grid\nset key top right\n";
   script += "$loss << EOD\n" + loss.points.str() + "EOD\n$validation << EOD\n" + validation.points.str() + "EOD\n";
   script += "plot $loss with lines lw 1.5 lc rgb '#4477aa' title 'training'";
   if (validation.count > 0)
     script += ", $validation with linespoints lw 2 pt 7 ps 0.5 lc rgb '#cc6677' title 'validation'";
   script += "\n";
-  std::fputs(script.c_str(), gnuplot);
-  if (::pclose(gnuplot) != 0) return "no curve: gnuplot is missing or failed (Debian package gnuplot-nox)";
-  return std::nullopt;
+
+  const std::filesystem::path curve = folder / "loss.svg", unfinished = folder / "loss.svg.tmp";
+  std::error_code error;
+  if (!std::ofstream(unfinished)) return "no curve: " + unfinished.string() + " cannot be written";
+  const bool drawn = plot(script, unfinished);
+  if (drawn) std::filesystem::rename(unfinished, curve, error);
+  if (drawn && !error) return std::nullopt;
+  std::error_code ignored;
+  std::filesystem::remove(unfinished, ignored);
+  return drawn ? "no curve: " + curve.string() + " cannot be written: " + error.message()
+               : "no curve: gnuplot is missing or failed (Debian package gnuplot-nox)";
 }
 
 }  // namespace folio::examples

@@ -20,7 +20,7 @@ namespace {
 
 /// What the latent cache takes, as the allocator counts it, beside what plain multi-head attention would keep.
 std::string cache_size(const DeepSeekLM& model) {
-  const LatentCache cache(model.config(), 1, model.options());
+  const LatentCache cache(model.config(), 1, model.options(), 1);
   return fmt::format("cache: {} bytes per token, {} in plain attention\n", cache.bytes_per_token(),
                      LatentCache::plain_attention_bytes_per_token(model.config(), model.options().dtype));
 }

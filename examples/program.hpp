@@ -42,6 +42,21 @@ CLI::Validator number(const std::string& range, Fits fits) {
   return {problem, "", "number"};
 }
 
+/// The text as one line: control characters, which files and arguments may hold, as \x0a.
+inline std::string one_line(const std::string& text) {
+  constexpr const char* digits = "0123456789abcdef";
+  std::string line;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte != 0x7f) {
+      line += c;
+    } else {
+      line += {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
+    }
+  }
+  return line;
+}
+
 /// Runs `body`; an Error that it throws names `place` first.
 template <class Body>
 auto naming(const std::string& place, Body&& body) {
@@ -56,7 +71,7 @@ auto naming(const std::string& place, Body&& body) {
 template <class Body>
 int run_program(CLI::App& app, int argc, char** argv, Body&& body) {
   const auto complain = [&](const std::string& text) {
-    std::cerr << app.get_name() << ": " << text << std::endl;
+    std::cerr << app.get_name() << ": " << one_line(text) << std::endl;
     return wrong_input;
   };
   try {
@@ -73,7 +88,7 @@ int run_program(CLI::App& app, int argc, char** argv, Body&& body) {
   } catch (const Error& error) {
     return complain(error.what());
   } catch (const std::bad_alloc&) {
-    return complain("out of memory; a smaller --batch or a smaller model needs less");
+    return complain("out of memory; a smaller text, --batch or model needs less");
   } catch (const std::exception& error) {
     return complain(error.what());
   }

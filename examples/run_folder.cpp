@@ -9,6 +9,8 @@
 
 #include "data/file.hpp"
 #include "data/safetensors.hpp"
+#include "data/statistics.hpp"
+#include "examples/memory.hpp"
 #include "examples/program.hpp"
 
 namespace folio::examples {
@@ -72,37 +74,75 @@ void save_weights(const std::filesystem::path& folder, const DeepSeekLM& model) 
   data::save_safetensors(folder / "model.safetensors", {state, {}});
 }
 
+namespace {
+
+/// Reads the weights: an Error where memory cannot hold them twice, as the file's tensors and as the model's.
+data::TensorFile load_weights(const std::string& file) {
+  std::error_code unknown;
+  const auto bytes = static_cast<double>(std::filesystem::file_size(file, unknown));
+  require(unknown || 2 * bytes <= available_memory(), [&] {
+    return fmt::format("{} takes {:.1f} GiB twice while it is read, and {:.1f} are free", file, bytes / (1 << 30),
+                       available_memory() / (1 << 30));
+  });
+  return data::load_safetensors(file);
+}
+
+/// The model's settings in a run's config.json.
+DeepSeekConfig saved_config(const nlohmann::json& run, const std::string& file) {
+  require(run.is_object() && run.contains("model") && run["model"].is_object(),
+          [&] { return file + " is not a run's configuration"; });
+  DeepSeekConfig config;
+  for (const auto& [key, value] : config.key_values()) {
+    if (!run["model"].contains(key)) throw Error(fmt::format("{}: the model's '{}' is missing", file, key));
+  }
+  for (const auto& entry : run["model"].items()) {
+    require(entry.value().is_string(), [&] { return file + ": '" + entry.key() + "' must be a string"; });
+    naming(file, [&] { config.set(entry.key(), entry.value().get<std::string>()); });
+  }
+  naming(file, [&] { config.validate(); });
+  return config;
+}
+
+/// An Error where the model would be larger than the weights: what is built takes no more memory than was read.
+void require_enough(const data::TensorFile& weights, const DeepSeekConfig& config, const std::string& file) {
+  std::int64_t numbers = 0;
+  for (const auto& [name, value] : weights.tensors) numbers += value.numel();
+  const std::int64_t wanted = count_parameters(config).total;
+  require(wanted <= numbers, [&] {
+    return fmt::format("{} holds {} numbers, and config.json describes a model of {}: they are not of one run", file,
+                       data::with_thousands(numbers), data::with_thousands(wanted));
+  });
+}
+
+}  // namespace
+
 SavedModel load_model(const std::filesystem::path& folder) {
-  require(std::filesystem::exists(folder / "model.safetensors"), [&] {
+  const std::string weights_file = (folder / "model.safetensors").string(),
+                    config_file = (folder / "config.json").string(),
+                    tokenizer_file = (folder / "tokenizer.json").string();
+  std::error_code ignored;
+  require(std::filesystem::exists(weights_file, ignored), [&] {
     return folder.string() +
            " holds no trained model (no model.safetensors); give the --out folder of a finished train run";
   });
-  const std::string config_file = (folder / "config.json").string(),
-                    tokenizer_file = (folder / "tokenizer.json").string();
   const auto json = nlohmann::json::parse(data::read_file(config_file), nullptr, false);
-  require(json.is_object() && json.contains("model") && json["model"].is_object(),
-          [&] { return config_file + " is not a run's configuration"; });
-  DeepSeekConfig config;
-  for (const auto& [key, value] : config.key_values()) {
-    if (!json["model"].contains(key)) throw Error(fmt::format("{}: the model's '{}' is missing", config_file, key));
-  }
-  for (const auto& entry : json["model"].items()) {
-    require(entry.value().is_string(), [&] { return config_file + ": '" + entry.key() + "' must be a string"; });
-    naming(config_file, [&] { config.set(entry.key(), entry.value().get<std::string>()); });
-  }
-  naming(config_file, [&] { config.validate(); });
+  const DeepSeekConfig config = saved_config(json, config_file);
   SavedModel saved;
   const std::string description = data::read_file(tokenizer_file);
   naming(tokenizer_file, [&] { saved.tokenizer = data::Tokenizer::from_json(description); });
-  const auto known = json.value(nlohmann::json::json_pointer("/tokenizer/vocab_size"), std::int64_t{-1});
+  const nlohmann::json::json_pointer size("/tokenizer/vocab_size");
+  require(json.contains(size) && json[size].is_number_integer(),
+          [&] { return config_file + ": the tokenizer's vocab_size is missing, or no whole number"; });
+  const auto known = json[size].get<std::int64_t>();
   require(saved.tokenizer->vocab_size() == known && known <= config.vocab_size, [&] {
     return tokenizer_file + " has " + std::to_string(saved.tokenizer->vocab_size()) + " tokens, and config.json says " +
            std::to_string(known) + " for a model of " + std::to_string(config.vocab_size) + ": they are not of one run";
   });
+  const data::TensorFile weights = load_weights(weights_file);
+  require_enough(weights, config, weights_file);
   Generator unused(0);
   saved.model = std::make_unique<DeepSeekLM>(config, unused);
-  const data::TensorFile weights = data::load_safetensors(folder / "model.safetensors");
-  naming((folder / "model.safetensors").string(), [&] { saved.model->load_state(weights.tensors); });
+  naming(weights_file, [&] { saved.model->load_state(weights.tensors); });
   saved.model->eval();
   return saved;
 }

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -8,17 +9,25 @@
 namespace folio {
 
 /// How a router's bias follows the load, once per optimizer step (Wang et al. 2024, arXiv 2408.15664). Each layer has a
-/// scheme of its own, so a scheme may keep state.
+/// scheme of its own, so a scheme may remember.
 ///
 ///     struct MyScheme : BiasScheme {
 ///       void update(std::span<float> bias, std::span<const std::int64_t> loads) override { … }
 ///     };
+///
+/// What it remembers from step to step it names, so that it is saved and loaded with the model:
+///
+///       std::map<std::string, std::span<float>> state() override { return {{"momentum", momentum}}; }
+///       std::vector<float> momentum = std::vector<float>(8);  // of 8 experts
 class BiasScheme {
  public:
   virtual ~BiasScheme() = default;
   /// `loads[e]` is how many (token, choice) pairs expert e received in the step, over all micro-batches; they are not
   /// all 0. Adds to `bias[e]`.
   virtual void update(std::span<float> bias, std::span<const std::int64_t> loads) = 0;
+  /// The numbers that outlive an update, by name: views of the scheme's own, as many from the first call on. DeepSeekMoE
+  /// keeps them in buffers `scheme.NAME`, and sets them from there before each update.
+  virtual std::map<std::string, std::span<float>> state() { return {}; }
 };
 
 /// The schemes that the library knows, with load error e = mean load − load:

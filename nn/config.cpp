@@ -220,8 +220,13 @@ void DeepSeekConfig::validate() const {
   check_positive(v_head_dim, "v_head_dim");
   check(std::isfinite(rope_base) && rope_base > 0, "rope_base is ", rope_base, ", it must be positive");
   check(first_k_dense >= 0, "first_k_dense is ", first_k_dense, ", it must not be negative");
+  check(first_k_dense <= num_hidden_layers, "first_k_dense is ", first_k_dense, " but num_hidden_layers is ",
+        num_hidden_layers);
+  check(dense_intermediate_size >= 0, "dense_intermediate_size is ", dense_intermediate_size,
+        ", it must not be negative");
+  check_at_most(dense_intermediate_size, "dense_intermediate_size", most_wide);
   if (first_k_dense > 0) check_positive(dense_intermediate_size, "dense_intermediate_size");
-  if (first_k_dense < num_hidden_layers) validate_experts(*this);
+  validate_experts(*this);
   check(dropout >= 0 && dropout < 1, "dropout is ", dropout, ", it must be in [0, 1)");
   check(std::isfinite(init_std) && init_std >= 0, "init_std is ", init_std, ", it must not be negative");
   check(std::isfinite(rms_norm_eps) && rms_norm_eps > 0, "rms_norm_eps is ", rms_norm_eps, ", it must be positive");

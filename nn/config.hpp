@@ -60,7 +60,8 @@ struct DeepSeekConfig {
   std::int64_t q_head_dim() const { return nope_head_dim + rope_head_dim; }
   bool has_experts(std::int64_t layer) const { return layer >= first_k_dense; }
 
-  /// Throws an Error of one line at the first thing that cannot be built.
+  /// Throws an Error of one line at the first thing that cannot be built. Every setting is checked, those of experts
+  /// too where all layers are dense.
   void validate() const;
 
   /// Sets one key from text, as `--set key=value` does; an unknown key or a value of another type is an Error.

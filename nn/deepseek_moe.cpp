@@ -1,5 +1,7 @@
 #include "nn/deepseek_moe.hpp"
 
+#include <algorithm>
+
 #include "autograd/tape.hpp"
 
 namespace folio {
@@ -28,11 +30,39 @@ Tensor Experts::operator()(const Tensor& rows, const Routing& routing) const {
   return expert_matmul(swiglu(halves[0], halves[1]), down, routing.offsets);                        // (rows, hidden)
 }
 
+KeptScheme::KeptScheme(std::unique_ptr<BiasScheme> scheme, Device device) : scheme_(std::move(scheme)) {
+  require(scheme_ != nullptr, [] { return std::string("DeepSeekMoE: no bias scheme given; \"none\" keeps the bias"); });
+  for (const auto& [name, values] : scheme_->state()) {
+    const std::span<const float> given = values;
+    add_buffer(name, from_vector(given, {std::ssize(given)}, {DType::float32, device}));
+  }
+}
+
+std::span<float> KeptScheme::state_of(const Parameter& buffer) {
+  const auto state = scheme_->state();
+  const auto found = state.find(buffer.name);
+  require(found != state.end() && std::ssize(found->second) == buffer.value.numel(), [&] {
+    return "DeepSeekMoE: the bias scheme's state '" + buffer.name + "' had " + std::to_string(buffer.value.numel()) +
+           " numbers when the scheme was set, and no longer has: give it its size in the constructor";
+  });
+  return found->second;
+}
+
+void KeptScheme::update(std::span<float> bias, std::span<const std::int64_t> loads) {
+  for (const Parameter& buffer : buffers()) {
+    const auto values = buffer.value.to_vector();
+    std::transform(values.begin(), values.end(), state_of(buffer).begin(),
+                   [](double v) { return static_cast<float>(v); });
+  }
+  scheme_->update(bias, loads);
+  for (Parameter& buffer : buffers()) {
+    const std::span<const float> values = state_of(buffer);
+    buffer.value.copy_from(from_vector(values, buffer.value.shape(), buffer.value.options()));
+  }
+}
+
 DeepSeekMoE::DeepSeekMoE(const DeepSeekConfig& c, Generator& generator, Options options, double residual_std)
-    : gate(c, generator, options),
-      experts(c, generator, options, residual_std),
-      config_(c),
-      scheme_(make_bias_scheme(c.bias_scheme, c.bias_rate)) {
+    : gate(c, generator, options), experts(c, generator, options, residual_std), config_(c) {
   add_child("gate", gate);
   add_child("experts", experts);
   if (c.num_shared_experts > 0) {
@@ -40,7 +70,13 @@ DeepSeekMoE::DeepSeekMoE(const DeepSeekConfig& c, Generator& generator, Options 
                                               generator, options, c.init_std, residual_std);
     add_child("shared_experts", *shared_experts);
   }
+  set_bias_scheme(make_bias_scheme(c.bias_scheme, c.bias_rate));
   for (Counts& each : counts_) each.total.loads.assign(static_cast<std::size_t>(c.num_routed_experts), 0);
+}
+
+void DeepSeekMoE::set_bias_scheme(std::unique_ptr<BiasScheme> scheme) {
+  scheme_ = std::make_unique<KeptScheme>(std::move(scheme), gate.e_score_correction_bias.device());
+  add_child("scheme", *scheme_);
 }
 
 Tensor DeepSeekMoE::operator()(const Tensor& x, Auxiliary* auxiliary) {

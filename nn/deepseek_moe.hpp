@@ -38,6 +38,20 @@ class Experts : public Module {
   Tensor down;     ///< (experts, hidden, I)
 };
 
+/// A bias scheme whose state stands in buffers of the same names, float32, of shape (numbers).
+class KeptScheme : public Module {
+ public:
+  KeptScheme(std::unique_ptr<BiasScheme> scheme, Device device);
+
+  /// Moves `bias` by the loads, on from the state in the buffers.
+  void update(std::span<float> bias, std::span<const std::int64_t> loads);
+
+ private:
+  std::span<float> state_of(const Parameter& buffer);
+
+  std::unique_ptr<BiasScheme> scheme_;
+};
+
 /// Mixture of experts: shared(x) + Σ_{e chosen} weight_e·expert_e(x) (DeepSeek-V3, arXiv 2412.19437, eq. 12–16). Only
 /// chosen experts are computed.
 class DeepSeekMoE : public Module {
@@ -55,7 +69,8 @@ class DeepSeekMoE : public Module {
   /// Moves the bias by the loads of all training passes since the last call (one optimizer step, over its
   /// micro-batches), and resets those counts, which it returns. An Error in evaluation; without tokens nothing moves.
   RouterStatistics update_bias();
-  void set_bias_scheme(std::unique_ptr<BiasScheme> scheme) { scheme_ = std::move(scheme); }
+  /// Another scheme, with what it remembers; before a state that holds that is loaded.
+  void set_bias_scheme(std::unique_ptr<BiasScheme> scheme);
 
   Router gate;
   Experts experts;
@@ -72,7 +87,7 @@ class DeepSeekMoE : public Module {
   void count(const Gating& gating, const Routing& routing);
 
   DeepSeekConfig config_;
-  std::unique_ptr<BiasScheme> scheme_;
+  std::unique_ptr<KeptScheme> scheme_;
   mutable std::array<Counts, 2> counts_;
 };
 

@@ -1,6 +1,14 @@
 #include "nn/module.hpp"
 
+#include <algorithm>
+
 namespace folio {
+namespace {
+
+/// Whether values keep their meaning: float types convert into each other, an index is only itself.
+bool converts(DType from, DType to) { return from == to || (is_float(from) && is_float(to)); }
+
+}  // namespace
 
 Parameters Module::collect(Parameters Module::*own) const {
   Parameters all = this->*own;
@@ -34,6 +42,10 @@ void Module::load_state(const std::map<std::string, Tensor>& state) {
     require(found->second.defined() && found->second.shape() == value.shape(), [&, &name = name, &value = value] {
       return "load_state: '" + name + "' is " + describe(found->second) + " but the module's is " + describe(value) +
              ": build the module with the configuration that the state was saved with";
+    });
+    require(converts(found->second.dtype(), value.dtype()), [&, &name = name, &value = value] {
+      return "load_state: '" + name + "' is " + describe(found->second) + " but the module's is " + describe(value) +
+             ": convert it before it is loaded (integers may be quantised, and need their scales)";
     });
   }
   for (const auto& [name, value] : state) {
@@ -70,6 +82,13 @@ Tensor Module::add_buffer(std::string name, Tensor value) {
   return value;
 }
 
-void Module::add_child(std::string name, Module& child) { children_.push_back({std::move(name), &child}); }
+void Module::add_child(std::string name, Module& child) {
+  const auto same = std::find_if(children_.begin(), children_.end(), [&](const Child& c) { return c.name == name; });
+  if (same != children_.end()) {
+    same->module = &child;
+  } else {
+    children_.push_back({std::move(name), &child});
+  }
+}
 
 }  // namespace folio

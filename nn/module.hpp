@@ -24,8 +24,8 @@ class Module {
 
   /// Parameters and buffers by name.
   std::map<std::string, Tensor> state() const;
-  /// Copies the values in, converted to this module's dtype and device. Throws, and changes nothing, if a name is
-  /// missing or extra, or a shape differs.
+  /// Copies the values in, converted to this module's float type and device. Throws, and changes nothing, if a name is
+  /// missing or extra, a shape differs, or integers are given for floats or the other way round.
   void load_state(const std::map<std::string, Tensor>& state);
 
   /// Training mode (the default) or evaluation, for this module and its children.
@@ -42,7 +42,7 @@ class Module {
   /// Registers a tensor that is trained; `decays` is false where weight decay makes no sense (norms, embeddings).
   Tensor add_parameter(std::string name, Tensor value, bool decays = true);
   Tensor add_buffer(std::string name, Tensor value);
-  /// Registers a member or an owned module that lives as long as this one.
+  /// Registers a member or an owned module that lives as long as this one, or until another of its name is registered.
   void add_child(std::string name, Module& child);
 
  private:

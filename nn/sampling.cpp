@@ -86,7 +86,8 @@ std::vector<std::int32_t> generate(DeepSeekLM& model, std::span<const std::int32
   const Device device = model.options().device;
   std::vector<std::int32_t> tokens(prompt.begin(), prompt.end()), made;
   std::optional<LatentCache> cache;
-  if (options.cache) cache.emplace(model.config(), 1, model.options());
+  const std::int64_t longest = std::ssize(prompt) + std::min(count, context);  // what the cache ever holds
+  if (options.cache) cache.emplace(model.config(), 1, model.options(), std::min(context, longest));
 
   for (std::int64_t i = 0; i < count; ++i) {
     Tensor logits;  // (1, n, vocab): the last row counts

@@ -86,9 +86,10 @@ void Optimizer::load_state(const std::map<std::string, Tensor>& state) {
     known.insert(name);
     const auto given = state.find(name);
     require(given != state.end(), [&, &name = name] { return "optimizer: the state to load lacks '" + name + "'"; });
-    require(given->second.defined() && given->second.shape() == value.shape(), [&, &name = name, &value = value] {
+    const Tensor& x = given->second;
+    require(x.defined() && x.shape() == value.shape() && is_float(x.dtype()), [&, &name = name, &value = value] {
       return "optimizer: '" + name + "' is " + describe(value) + ", the state to load has " +
-             (given->second.defined() ? describe(given->second) : "nothing");
+             (x.defined() ? describe(x) : "nothing");
     });
   }
   for (const auto& [name, value] : state) {

@@ -31,7 +31,8 @@ class Optimizer {
   void set_steps(std::int64_t steps);
   /// Moments by name ("embed_tokens.weight.m"), each of its parameter's shape. The tensors are the optimizer's own.
   std::vector<std::pair<std::string, Tensor>> state() const;
-  /// Copies the values in. Throws, and changes nothing, if a name is missing or extra, or a shape differs.
+  /// Copies the values in. Throws, and changes nothing, if a name is missing or extra, a shape differs, or integers are
+  /// given.
   void load_state(const std::map<std::string, Tensor>& state);
 
  protected:

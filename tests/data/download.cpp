@@ -105,6 +105,7 @@ TEST(ReadFile, SaysWhatIsWrong) {
   EXPECT_EQ(error(folder.path()), folder.path().string() + ": a folder, not a file");
   EXPECT_EQ(error(empty), empty.string() + ": empty");
   EXPECT_EQ(error("/proc/self/mem"), "/proc/self/mem: cannot be read");
+  EXPECT_EQ(error("/dev/null"), "/dev/null: a pipe, a socket or a device, not a file");
 }
 
 TEST(ReadFile, TakesEveryByte) {

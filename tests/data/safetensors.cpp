@@ -7,6 +7,7 @@
 #include <rapidcheck/gtest.h>
 
 #include "autograd/ops.hpp"
+#include "tests/error_of.hpp"
 
 namespace folio::data {
 namespace {
@@ -81,6 +82,7 @@ TEST_F(Safetensors, RefusesWhatDoesNotAddUp) {
     return R"({"w":{"dtype":")" + dtype + R"(","shape":)" + shape + R"(,"data_offsets":)" + offsets + "}}";
   };
   EXPECT_EQ(refusal(one("F32", "[2]", "[0,8]")), "accepted");
+  const std::string deep(1'000'000, '[');
   const std::pair<std::string, const char*> cases[] = {
       {refusal("[1]"), "not a JSON object"},
       {refusal("{\"w\":"), "not a JSON object"},
@@ -99,14 +101,18 @@ TEST_F(Safetensors, RefusesWhatDoesNotAddUp) {
       {refusal(
            R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})"),
        "twice"},
-      {refusal(R"({"__metadata__":{"a":1}})", 0), "not a string"}};
+      {refusal(R"({"__metadata__":{"a":1}})", 0), "not a string"},
+      {refusal("{\"w\":" + deep + std::string(deep.size(), ']') + "}"), "exactly dtype"}};
   for (const auto& [message, expected] : cases) {
     EXPECT_NE(message.find(expected), std::string::npos) << "'" << message << "' does not say '" << expected << "'";
     EXPECT_NE(message.find("raw.safetensors"), std::string::npos) << message;
   }
   std::ofstream(folder_ / "short", std::ios::binary) << "abc";
   EXPECT_THROW(load_safetensors(folder_ / "short"), Error);
-  EXPECT_THROW(load_safetensors(folder_ / "absent"), Error);
+  const auto message = [](const std::filesystem::path& path) { return error_of([&] { load_safetensors(path); }); };
+  EXPECT_EQ(message(folder_ / "absent"), (folder_ / "absent").string() + ": not there");
+  EXPECT_EQ(message(folder_), folder_.string() + ": a folder, not a file");
+  EXPECT_EQ(message("/dev/null"), "/dev/null: a pipe, a socket or a device, not a file");
 }
 
 TEST_F(Safetensors, LeavesNothingBehindWhenItCannotWrite) {

@@ -69,7 +69,10 @@ TEST(CharTokenizer, RefusesIdsOutsideTheVocabulary) {
 }
 
 TEST(Tokenizer, RefusesJsonThatDescribesNone) {
+  const std::string deep(1'000'000, '[');
+  const std::string nested = R"({"type":)" + deep + std::string(deep.size(), ']') + "}";
   const char* broken[] = {"",
+                          nested.c_str(),
                           "{",
                           "[]",
                           "null",
@@ -83,8 +86,8 @@ TEST(Tokenizer, RefusesJsonThatDescribesNone) {
                           R"({"type":"characters","characters":"aab"})"};
   for (const char* json : broken) {
     const std::string error = error_of([&] { Tokenizer::from_json(json); });
-    EXPECT_TRUE(contains(error, "tokenizer: ")) << json << " → " << error;
-    EXPECT_FALSE(contains(error, "\n")) << json;
+    EXPECT_TRUE(contains(error, "tokenizer: ")) << std::string(json).substr(0, 80) << " → " << error;
+    EXPECT_FALSE(contains(error, "\n")) << std::string(json).substr(0, 80);
   }
 }
 

@@ -73,8 +73,8 @@ TEST(Config, RefusesWhatCannotBeBuiltInOneLineThatNamesTheKey) {
         "expert_intermediate_size", "n_group", "topk_group", "rope_base", "rms_norm_eps", "routed_scaling_factor"}) {
     EXPECT_NE(refusal(key, "0").find(key), std::string::npos) << refusal(key, "0");
   }
-  for (const char* key : {"q_lora_rank", "num_shared_experts", "first_k_dense", "dropout", "bias_rate",
-                          "sequence_loss_alpha", "init_std"}) {
+  for (const char* key : {"q_lora_rank", "num_shared_experts", "first_k_dense", "dense_intermediate_size", "dropout",
+                          "bias_rate", "sequence_loss_alpha", "init_std"}) {
     EXPECT_NE(refusal(key, "-1").find(key), std::string::npos) << refusal(key, "-1");
   }
   EXPECT_NE(refusal("topk_group", "2").find("topk_group is 2 but n_group is 1"), std::string::npos);
@@ -87,10 +87,23 @@ TEST(Config, RefusesWhatCannotBeBuiltInOneLineThatNamesTheKey) {
   EXPECT_EQ(refusal(narrow), "configuration: topk_group 1 groups of 1 experts hold fewer than num_active_experts 2");
 }
 
+TEST(Config, ChecksExpertsWhereEveryLayerIsDenseToo) {
+  DeepSeekConfig dense;
+  dense.first_k_dense = dense.num_hidden_layers;
+  dense.dense_intermediate_size = 16;
+  EXPECT_EQ(refusal(dense), "accepted");
+  DeepSeekConfig experts = dense;
+  experts.num_active_experts = 9;
+  EXPECT_EQ(refusal(experts), "configuration: num_active_experts is 9 but there are only 8 routed experts");
+  dense.first_k_dense = 7;
+  EXPECT_EQ(refusal(dense), "configuration: first_k_dense is 7 but num_hidden_layers is 6");
+}
+
 TEST(Config, RefusesSizesWhoseProductsWouldOverflow) {
-  for (const char* key : {"vocab_size", "context", "hidden_size", "num_hidden_layers", "num_attention_heads",
-                          "q_lora_rank", "kv_lora_rank", "nope_head_dim", "rope_head_dim", "v_head_dim",
-                          "num_shared_experts", "num_routed_experts", "expert_intermediate_size"}) {
+  for (const char* key :
+       {"vocab_size", "context", "hidden_size", "num_hidden_layers", "num_attention_heads", "q_lora_rank",
+        "kv_lora_rank", "nope_head_dim", "rope_head_dim", "v_head_dim", "num_shared_experts", "num_routed_experts",
+        "expert_intermediate_size", "dense_intermediate_size"}) {
     for (const char* value : {"9223372036854775806", "4611686018427387904", "1000000000"}) {
       const std::string expected = std::string("configuration: ") + key + " is " + value + ", it must be at most ";
       EXPECT_TRUE(refusal(key, value).starts_with(expected)) << refusal(key, value);

@@ -21,7 +21,7 @@ DeepSeekConfig drawn_config(Draw& draw) {
   c.rotary_key = static_cast<RotaryKey>(draw.integer(0, 1));
   c.rope_pairs = static_cast<RopePairs>(draw.integer(0, 1));
   c.num_shared_experts = draw.integer(0, 2);
-  c.first_k_dense = draw.integer(0, 2);
+  c.first_k_dense = draw.integer(0, std::min<std::int64_t>(2, c.num_hidden_layers));
   c.gate = static_cast<Gate>(draw.integer(0, 1));
   c.score = static_cast<Score>(draw.integer(0, 2));
   c.tie_embeddings = draw.chance(0.5);

@@ -99,6 +99,15 @@ TEST(Module, RefusesAStateThatDoesNotFitAndChangesNothing) {
   other["norm.weight"] = zeros({4});
   EXPECT_NE(refusal(model, other).find("'norm.weight' is float32 (4) but the module's is float32 (3)"),
             std::string::npos);
+  for (const std::string name : {"norm.weight", "layers.0.counter"}) {  // a parameter, a buffer
+    auto integers = state;
+    integers[name] = state[name].to(DType::int32);
+    const std::string shape = to_string(state[name].shape());
+    EXPECT_NE(refusal(model, integers)
+                  .find("'" + name + "' is int32 " + shape + " but the module's is float32 " + shape + ": convert it"),
+              std::string::npos)
+        << refusal(model, integers);
+  }
   EXPECT_EQ(model.pair.first.weight.to_vector(), before);
   EXPECT_EQ(refusal(model, state), "accepted");
 }

@@ -7,6 +7,7 @@
 #include "optim/adamw.hpp"
 #include "optim/clip.hpp"
 #include "tests/data/support.hpp"
+#include "tests/error_of.hpp"
 #include "tests/nn/small_config.hpp"
 
 namespace folio::testing {
@@ -18,10 +19,26 @@ DeepSeekConfig small() {
   return c;
 }
 
+/// A user's scheme that remembers: its bias moves by half of what it moved by before, too.
+struct Momentum : BiasScheme {
+  void update(std::span<float> bias, std::span<const std::int64_t> loads) override {
+    for (std::size_t e = 0; e < bias.size(); ++e) {
+      momentum[e] = 0.5F * momentum[e] + 0.001F * static_cast<float>(12 - loads[e]);
+      bias[e] += momentum[e];
+    }
+  }
+  std::map<std::string, std::span<float>> state() override { return {{"momentum", momentum}}; }
+  std::vector<float> momentum = std::vector<float>(4);
+};
+
+using MakeScheme = std::function<std::unique_ptr<BiasScheme>()>;
+
 /// A model in training: everything that a saved run must bring back.
 struct Training {
-  explicit Training(std::uint64_t seed)
-      : generator(seed), model(small(), generator), adam(model.parameters(), {.lr = 1e-2}) {}
+  explicit Training(std::uint64_t seed, const MakeScheme& scheme = {})
+      : generator(seed), model(small(), generator), adam(model.parameters(), {.lr = 1e-2}) {
+    if (scheme) model.set_bias_scheme(scheme);
+  }
 
   void train(std::int64_t first, std::int64_t last) {
     std::vector<std::int32_t> tokens(200);
@@ -48,19 +65,19 @@ struct Training {
   optim::AdamW adam;
 };
 
-TEST(Resume, TwiceNStepsAreNSavedLoadedAndN) {
-  Training whole(1);
+void expect_twice_n_steps_are_n_saved_loaded_and_n(const MakeScheme& scheme) {
+  Training whole(1, scheme);
   whole.train(0, 12);
 
   const data::TemporaryFolder folder;
-  Training first(1);
+  Training first(1, scheme);
   first.train(0, 6);
   data::TensorFile moments;
   for (const auto& [name, value] : first.adam.state()) moments.tensors[name] = value;
   data::save_safetensors(folder.path() / "weights.safetensors", {first.model.state(), {}});
   data::save_safetensors(folder.path() / "moments.safetensors", moments);
 
-  Training second(2);  // other weights, other dropout
+  Training second(2, scheme);  // other weights, other dropout
   second.model.load_state(data::load_safetensors(folder.path() / "weights.safetensors").tensors);
   second.adam.load_state(data::load_safetensors(folder.path() / "moments.safetensors").tensors);
   second.adam.set_steps(first.adam.steps());
@@ -69,11 +86,35 @@ TEST(Resume, TwiceNStepsAreNSavedLoadedAndN) {
 
   EXPECT_EQ(second.values(), whole.values());
   EXPECT_NE(first.values(), whole.values());
-  double bias = 0;
   for (const Parameter& b : whole.model.buffers()) {
-    for (double v : b.value.to_vector()) bias += std::abs(v);
+    double moved = 0;
+    for (double v : b.value.to_vector()) moved += std::abs(v);
+    EXPECT_GT(moved, 0) << b.name << " never moved, so that its return proves nothing";
   }
-  EXPECT_GT(bias, 0) << "the router's bias never moved, so that its return proves nothing";
+}
+
+TEST(Resume, TwiceNStepsAreNSavedLoadedAndN) { expect_twice_n_steps_are_n_saved_loaded_and_n({}); }
+
+TEST(Resume, TheStateOfAUsersBiasSchemeComesBack) {
+  expect_twice_n_steps_are_n_saved_loaded_and_n([] { return std::make_unique<Momentum>(); });
+}
+
+TEST(Resume, TheStateOfABiasSchemeIsPartOfTheModels) {
+  const auto remembers = [](const Training& run) { return run.model.state().contains("layers.1.mlp.scheme.momentum"); };
+  Training run(1, [] { return std::make_unique<Momentum>(); });
+  EXPECT_TRUE(remembers(run));
+  run.model.set_bias_scheme([] { return make_bias_scheme("sign", 0.1); });
+  EXPECT_FALSE(remembers(run)) << "the state of a scheme that is gone";
+  EXPECT_FALSE(remembers(Training(1)));
+  EXPECT_NE(error_of([&] { run.model.set_bias_scheme([] { return nullptr; }); }).find("no bias scheme"),
+            std::string::npos);
+
+  struct Growing : Momentum {
+    Growing() { momentum.clear(); }
+    void update(std::span<float>, std::span<const std::int64_t> loads) override { momentum.resize(loads.size()); }
+  };
+  Training growing(1, [] { return std::make_unique<Growing>(); });
+  EXPECT_NE(error_of([&] { growing.train(0, 2); }).find("'momentum' had 0 numbers"), std::string::npos);
 }
 
 TEST(Decode, IsRefusedWhileTraining) {

@@ -101,6 +101,17 @@ TEST(Generate, GoesOnPastTheContextAndPrimesWithHalfOfIt) {
   EXPECT_EQ(generate(*model, long_prompt, 1, {}, stream), generate(*model, Ids(16, 5), 1, {.cache = false}, stream));
 }
 
+TEST(Generate, TakesRoomForTheTokensToComeWhateverTheContext) {
+  DeepSeekConfig c = small_config();
+  c.context = 1 << 24;
+  Generator g(1);
+  DeepSeekLM model(c, g);
+  reset_peak_memory();
+  const std::size_t before = memory_statistics().peak;
+  EXPECT_EQ(generate(model, Ids{1, 2}, 5, {}, {1, 2}).size(), 5U);
+  EXPECT_LT(memory_statistics().peak - before, 1U << 20);
+}
+
 TEST(Generate, StreamsItsTokensAndStopsWhenTold) {
   const auto model = model_of(1);
   Ids streamed;

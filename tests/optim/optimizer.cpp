@@ -76,15 +76,17 @@ TEST(Optimizer, RefusesAStateThatDoesNotFitAndKeepsItsOwn) {
   for (const auto& [name, value] : adam.state()) other[name] = ones(value.shape());
   ASSERT_EQ(other.size(), 6U);
   const auto before = adam.state().front().second.to_vector();
-  auto missing = other, extra = other, misshapen = other, undefined = other;
+  auto missing = other, extra = other, misshapen = other, undefined = other, integers = other;
   missing.erase("norm.v");
   extra["nobody.v"] = ones({1});
   misshapen["long.m"] = ones({7, 3});
   undefined["long.m"] = Tensor();
+  integers["long.m"] = other["long.m"].to(DType::int64);
   EXPECT_NE(error_of([&] { adam.load_state(missing); }).find("lacks 'norm.v'"), std::string::npos);
   EXPECT_NE(error_of([&] { adam.load_state(extra); }).find("unknown 'nobody.v'"), std::string::npos);
   EXPECT_NE(error_of([&] { adam.load_state(misshapen); }).find("'long.m' is"), std::string::npos);
   EXPECT_NE(error_of([&] { adam.load_state(undefined); }).find("nothing"), std::string::npos);
+  EXPECT_NE(error_of([&] { adam.load_state(integers); }).find("has int64"), std::string::npos);
   EXPECT_EQ(adam.state().front().second.to_vector(), before);
   adam.load_state(other);
   EXPECT_EQ(adam.state().front().second.to_vector(), std::vector<double>(21, 1.0));
