@@ -28,7 +28,13 @@ GemmProvider checked(GemmProvider provider) {
 
 GemmProvider first_choice() {
   const char* name = std::getenv("FOLIO_GEMM");
-  if (name != nullptr && *name != '\0') return checked(provider_named(name));
+  if (name != nullptr && *name != '\0') {
+    try {
+      return checked(provider_named(name));
+    } catch (const Error& error) {
+      throw Error(std::string("FOLIO_GEMM: ") + error.what());
+    }
+  }
   return gemm_providers().back();
 }
 

@@ -47,8 +47,8 @@ std::string with_thousands(std::int64_t number) {
 
 std::string describe(const Statistics& statistics, std::int64_t top) {
   std::ostringstream out;
-  out << with_thousands(statistics.characters) << " characters, " << with_thousands(statistics.lines) << " lines, "
-      << with_thousands(statistics.unique()) << " unique\n"
+  out << with_thousands(statistics.characters) << " characters, " << with_thousands(statistics.lines)
+      << (statistics.lines == 1 ? " line, " : " lines, ") << with_thousands(statistics.unique()) << " unique\n"
       << std::fixed << std::setprecision(2);
   for (const auto& [character, count] : statistics.frequencies | views::take(top)) {
     const double share = 100.0 * static_cast<double>(count) / static_cast<double>(statistics.characters);

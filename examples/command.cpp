@@ -27,6 +27,15 @@ std::string shell_command(const std::vector<std::string>& words) {
   return line;
 }
 
+std::vector<std::string> with_option(std::vector<std::string> command, const std::string& name,
+                                     const std::string& value) {
+  for (std::size_t i = 1; i < command.size(); ++i) {
+    if (command[i].starts_with(name + "=")) command[i] = name + "=" + value;
+    if (command[i] == name && i + 1 < command.size()) command[++i] = value;
+  }
+  return command;
+}
+
 std::string program_beside(const std::string& started, const std::string& name) {
   const auto slash = started.rfind('/');
   return slash == std::string::npos ? name : started.substr(0, slash + 1) + name;

@@ -57,6 +57,7 @@ int main(int argc, char** argv) {
     options.cache = !no_cache;
     const Device place = chosen_device(device);
     if (threads) set_num_threads(*threads);
+    require(!from.empty(), [] { return std::string("--from is empty; give the --out folder of a train run"); });
     require(prompt != "", [] { return std::string("--prompt is empty; give at least one character"); });
     const SavedModel saved = load_model(from);
     saved.model->to(place);

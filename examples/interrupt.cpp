@@ -19,8 +19,13 @@ void note_interrupts() {
   sigaltstack(&own, nullptr);
   struct sigaction action {};
   action.sa_handler = [](int signal) { noted = signal; };
-  action.sa_flags = static_cast<int>(SA_RESTART | SA_RESETHAND | SA_ONSTACK);
-  for (const int signal : {SIGINT, SIGTERM}) sigaction(signal, &action, nullptr);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) {
+    struct sigaction before {};
+    sigaction(signal, nullptr, &before);
+    if (signal == SIGHUP && before.sa_handler == SIG_IGN) continue;  // as nohup wants it
+    action.sa_flags = SA_RESTART | SA_ONSTACK | (signal == SIGPIPE ? 0 : static_cast<int>(SA_RESETHAND));
+    sigaction(signal, &action, nullptr);
+  }
 }
 
 int interrupt() { return noted; }

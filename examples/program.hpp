@@ -88,7 +88,7 @@ int run_program(CLI::App& app, int argc, char** argv, Body&& body) {
   } catch (const Error& error) {
     return complain(error.what());
   } catch (const std::bad_alloc&) {
-    return complain("out of memory; a smaller text, --batch or model needs less");
+    return complain("out of memory; a smaller model, text or batch needs less");
   } catch (const std::exception& error) {
     return complain(error.what());
   }

@@ -16,7 +16,8 @@
 namespace folio::examples {
 namespace {
 
-constexpr const char* run_files[] = {"metrics.jsonl", "config.json", "tokenizer.json", "model.safetensors"};
+constexpr const char* run_files[] = {"metrics.jsonl", "config.json",           "tokenizer.json", "model.safetensors",
+                                     "loss.svg",      "model.safetensors.tmp", "loss.svg.tmp"};
 
 void write_text(const std::filesystem::path& path, const std::string& text) {
   std::ofstream out(path);
@@ -51,11 +52,18 @@ RunFolder::~RunFolder() {
   for (const char* file : run_files) std::filesystem::remove(path_ / file, ignored);
 }
 
-std::filesystem::path default_run_folder(const std::string& preset) {
-  const std::string stem = fmt::format("runs/{}-{:%Y%m%d-%H%M%S}", preset, fmt::localtime(std::time(nullptr)));
-  std::string name = stem;
-  for (int n = 2; std::filesystem::exists(name); ++n) name = fmt::format("{}-{}", stem, n);
+std::string next_folder(const std::string& stem) {
+  std::string name;
+  int n = 2;
+  do {
+    name = fmt::format("{}-{}", stem, n++);
+  } while (std::filesystem::exists(name));
   return name;
+}
+
+std::filesystem::path default_run_folder(const std::string& preset) {
+  const std::string name = fmt::format("runs/{}-{:%Y%m%d-%H%M%S}", preset, fmt::localtime(std::time(nullptr)));
+  return std::filesystem::exists(name) ? next_folder(name) : name;
 }
 
 void save_description(const std::filesystem::path& folder, const Preset& preset, const data::Tokenizer& tokenizer) {

@@ -12,7 +12,7 @@
 namespace folio::examples {
 
 /// A run's folder: config.json (model and training), tokenizer.json, model.safetensors, metrics.jsonl, loss.svg.
-/// Made on construction: an Error if there is a run in it already, or it cannot be made. Unless it is kept, whatever the run
+/// Made on construction: an Error if one of these is there already, or it cannot be made. Unless it is kept, whatever the run
 /// wrote and the folders that it made are removed again.
 class RunFolder {
  public:
@@ -23,6 +23,7 @@ class RunFolder {
 
   const std::filesystem::path& path() const { return path_; }
   void keep() { kept_ = true; }
+  bool kept() const { return kept_; }
 
  private:
   std::filesystem::path path_;
@@ -30,7 +31,9 @@ class RunFolder {
   bool kept_ = false;
 };
 
-/// "runs/PRESET-20240607-120000", with "-2", "-3", … behind it where there is such a folder already.
+/// The first of "STEM-2", "STEM-3", … that is not there.
+std::string next_folder(const std::string& stem);
+/// "runs/PRESET-20240607-120000", or the next folder where that is there already.
 std::filesystem::path default_run_folder(const std::string& preset);
 
 /// Writes config.json and tokenizer.json: all that is known before the first step.

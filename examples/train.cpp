@@ -100,7 +100,6 @@ int run(DeepSeekLM& model, const data::Corpus& corpus, const data::Tokenizer& to
         RunFolder& folder) {
   RunLog log(folder.path(), settings.steps);
   Trainer trainer(model, corpus, settings, log, [] { return interrupt() != 0; });
-  note_interrupts();
   const std::string saved = "its weights are saved";
   try {
     trainer.run([&](std::int64_t n) {
@@ -123,9 +122,9 @@ int run(DeepSeekLM& model, const data::Corpus& corpus, const data::Tokenizer& to
     }
     throw;
   }
-  save_weights(folder.path(), model);
+  if (trainer.finished() > 0) save_weights(folder.path(), model);
   if (interrupt() == 0) return 0;
-  log.stopped(trainer.finished(), saved);
+  log.stopped(trainer.finished(), trainer.finished() > 0 ? saved : "nothing was learnt, and nothing is kept");
   return 128 + interrupt();
 }
 
@@ -144,7 +143,8 @@ int train(const Arguments& arguments, const std::vector<std::string>& command) {
   if (arguments.threads) set_num_threads(*arguments.threads);
 
   const data::Text text = data::find_text(arguments.data, [](std::string_view line) { std::cout << line << "\n"; });
-  std::cout << data::sample_notice(text, shell_command(command)) << std::flush;
+  const auto again = arguments.out ? with_option(command, "--out", next_folder(*arguments.out)) : command;
+  std::cout << data::sample_notice(text, shell_command(again)) << std::flush;
   const data::CharTokenizer tokenizer(text.text);
   if (preset.fits_vocabulary) preset.model.vocab_size = tokenizer.vocab_size();
   require(tokenizer.vocab_size() <= preset.model.vocab_size, [&] {
@@ -154,6 +154,7 @@ int train(const Arguments& arguments, const std::vector<std::string>& command) {
   const data::Corpus corpus = data::make_corpus(text.text, tokenizer, preset.model.context);
   require_memory(preset, available_memory());
 
+  note_interrupts();
   RunFolder folder(arguments.out.value_or(default_run_folder(preset.name)));
   Generator generator(preset.training.seed);
   DeepSeekLM model(preset.model, generator);
@@ -170,6 +171,7 @@ int train(const Arguments& arguments, const std::vector<std::string>& command) {
   save_description(folder.path(), preset, tokenizer);
 
   const int code = run(model, corpus, tokenizer, preset.training, folder);
+  if (!folder.kept()) return code;
   const std::string name = folder.path().string();
   std::vector<std::string> next = {program_beside(command.front(), "generate"), "--from", name};
   if (can_encode(tokenizer, "ROMEO:")) next.insert(next.end(), {"--prompt", "ROMEO:"});

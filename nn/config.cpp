@@ -199,7 +199,7 @@ void validate_experts(const DeepSeekConfig& c) {
         c.routed_scaling_factor, ", it must be positive");
   check(std::isfinite(c.sequence_loss_alpha) && c.sequence_loss_alpha >= 0, "sequence_loss_alpha is ",
         c.sequence_loss_alpha, ", it must not be negative");
-  check(std::isfinite(c.bias_rate) && c.bias_rate >= 0, "bias_rate is ", c.bias_rate, ", it must not be negative");
+  check(c.bias_rate >= 0 && c.bias_rate <= 1, "bias_rate is ", c.bias_rate, ", it must be in [0, 1]");
   make_bias_scheme(c.bias_scheme, c.bias_rate);
 }
 
@@ -229,7 +229,7 @@ void DeepSeekConfig::validate() const {
   validate_experts(*this);
   check(dropout >= 0 && dropout < 1, "dropout is ", dropout, ", it must be in [0, 1)");
   check(std::isfinite(init_std) && init_std >= 0, "init_std is ", init_std, ", it must not be negative");
-  check(std::isfinite(rms_norm_eps) && rms_norm_eps > 0, "rms_norm_eps is ", rms_norm_eps, ", it must be positive");
+  check(rms_norm_eps > 0 && rms_norm_eps <= 1, "rms_norm_eps is ", rms_norm_eps, ", it must be in (0, 1]");
   check(count<double>(*this).total < 0x1p62, "sizes that make 2^62 parameters or more");
 }
 
