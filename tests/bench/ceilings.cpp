@@ -40,7 +40,7 @@ float multiply_add(std::int64_t rounds) {
   for (int c = 0; c < chains; ++c) sums[c] = Eigen::internal::pset1<Packet>(static_cast<float>(c));
   const Packet factor = Eigen::internal::pset1<Packet>(0.999F), term = Eigen::internal::pset1<Packet>(1e-3F);
   for (std::int64_t i = 0; i < rounds; ++i) {
-    for (int c = 0; c < chains; ++c) sums[c] = Eigen::internal::pmadd(sums[c], factor, term);
+    for (Packet& sum : sums) sum = Eigen::internal::pmadd(sum, factor, term);
   }
   float all = 0;
   for (const Packet& sum : sums) all += Eigen::internal::predux(sum);

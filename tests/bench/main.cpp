@@ -2,6 +2,8 @@
 // The flags of Google Benchmark (--benchmark_filter=REGEX, --benchmark_min_time=SECONDS …) come with it.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "autograd/settings.hpp"
 #include "autograd/threads.hpp"
 #include "examples/program.hpp"
@@ -31,9 +33,9 @@ int run(const Arguments& arguments, const std::string& program, std::vector<std:
   if (!arguments.gemm.empty()) set_gemm_provider(arguments.gemm);
   if (arguments.threads > 0) set_num_threads(arguments.threads);
   rest.insert(rest.begin(), program);
-  std::vector<char*> argv;
-  for (std::string& argument : rest) argv.push_back(argument.data());
-  int argc = static_cast<int>(argv.size());
+  int argc = static_cast<int>(rest.size());
+  std::vector<char*> argv(rest.size() + 1);
+  std::ranges::transform(rest, argv.begin(), [](std::string& argument) { return argument.data(); });
   benchmark::Initialize(&argc, argv.data());
   require(argc == 1, [&] { return std::string("unknown argument '") + argv[1] + "'"; });
 
