@@ -20,9 +20,11 @@ refuses() {
 
 export FOLIO_LOADAVG=$work/loadavg
 echo '0.31 0.1 0.1 1/100 1' >loadavg
+declare -A quick=([compare]='--windows 1 --steps 1 --eager --no-install' [growth]='--seconds 0.001')
 for script in compare growth; do
+  # shellcheck disable=SC2086
   refuses "$script.sh on a busy machine" "^folio: $script.sh: the machine is busy \(load 0.31, .*--busy" \
-    bash "$here/$script.sh" --build "$build"
+    bash "$here/$script.sh" --build "$build" --preset tiny ${quick[$script]}
   refuses "$script.sh with an unknown argument" "unknown argument '--wings'" bash "$here/$script.sh" --wings
   refuses "$script.sh with half an option" '--preset needs a value' bash "$here/$script.sh" --preset
   refuses "$script.sh without a build" 'there is no nowhere/' bash "$here/$script.sh" --build nowhere

@@ -23,8 +23,8 @@ class ProfileReport : public ::testing::Test {
  protected:
   void train(std::int64_t steps) {
     std::filesystem::create_directories(folder);
-    std::vector<std::int32_t> tokens;
-    for (std::int32_t i = 0; i < 200; ++i) tokens.push_back(i * i % vocabulary);
+    std::vector<std::int32_t> tokens(200);
+    for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<std::int32_t>(i * i % vocabulary);
     const data::Corpus corpus = {tokens, tokens};
     Generator generator(5);
     DeepSeekLM model(folio::testing::small_config(vocabulary), generator);
