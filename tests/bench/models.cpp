@@ -7,6 +7,7 @@
 #include "optim/adamw.hpp"
 #include "optim/clip.hpp"
 #include "tests/bench/benchmarks.hpp"
+#include "tests/bench/work.hpp"
 
 namespace folio::bench {
 namespace {
@@ -183,13 +184,13 @@ void run_routing(benchmark::State& state, const Preset& preset, decltype(&token_
 }  // namespace
 
 void register_step(const std::string& name, const Ceilings& ceilings) {
-  timed("step/" + name, [preset = examples::find_preset(name), &ceilings](benchmark::State& state) {
+  timed("step/" + name, [preset = measured_preset(name), &ceilings](benchmark::State& state) {
     run_steps(state, preset, ceilings);
   })->Unit(benchmark::kMillisecond);
 }
 
 void register_growth(const std::string& name, const Ceilings& ceilings) {
-  const Preset base = examples::find_preset(name);
+  const Preset base = measured_preset(name);
   const auto add = [&](const char* axis, std::int64_t value, const Preset& preset, int threads) {
     timed("growth/" + name + "/" + axis + ":" + std::to_string(value), [=, &ceilings](benchmark::State& state) {
       const Threads use(threads > 0 ? threads : num_threads());
@@ -208,7 +209,7 @@ void register_growth(const std::string& name, const Ceilings& ceilings) {
 }
 
 void register_decode(const std::string& name) {
-  const Preset preset = examples::find_preset(name);
+  const Preset preset = measured_preset(name);
   std::vector<std::int64_t> positions = {1};
   for (int quarter = 1; quarter <= 4; ++quarter) positions.push_back(quarter * preset.model.context / 4);
   for (const std::int64_t position : positions) {
@@ -219,7 +220,7 @@ void register_decode(const std::string& name) {
 }
 
 void register_routing(const std::string& name) {
-  const Preset preset = examples::find_preset(name);
+  const Preset preset = measured_preset(name);
   for (const auto& [way, compute] : {std::pair("expert_wise", &expert_wise), {"token_wise", &token_wise}}) {
     timed("routing/" + name + "/" + way, [=, compute = compute](benchmark::State& state) {
       run_routing(state, preset, compute);

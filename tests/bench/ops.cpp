@@ -74,7 +74,7 @@ void set_rate(benchmark::State& state, const Ceilings& ceilings, const Cost& cos
 }
 
 void register_ops(const std::string& preset_name, const Ceilings& ceilings) {
-  const examples::Preset preset = examples::find_preset(preset_name);
+  const examples::Preset preset = measured_preset(preset_name);
   const Sizes sizes = {preset.model, preset.training.batch};
   for (const OpWork& op : all_work()) {
     for (const Work& work : op.make(sizes)) {

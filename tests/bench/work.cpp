@@ -15,6 +15,13 @@ const std::vector<OpWork>& all_work() {
   return all;
 }
 
+examples::Preset measured_preset(const std::string& name) {
+  examples::Preset preset = examples::find_preset(name);
+  constexpr std::int64_t large_vocabulary = 10'000;
+  if (preset.model.vocab_size > large_vocabulary) preset.training.batch = 4;
+  return preset;
+}
+
 Tensor Source::indices(const Shape& shape, std::int64_t below) {
   const RandomStream draws = stream();
   std::vector<std::int32_t> values;

@@ -10,6 +10,9 @@
 
 namespace folio::bench {
 
+/// A preset as it is measured: the large ones with 4 windows a step, which fit into memory.
+examples::Preset measured_preset(const std::string& name);
+
 /// What a training step of a preset hands to its ops, by the names of nn/config.hpp.
 struct Sizes {
   DeepSeekConfig model;
