@@ -2,6 +2,7 @@
 // All of autograd: tensors, the tape, ops and the gradient checker.
 #include "autograd/gradcheck.hpp"
 #include "autograd/ops.hpp"
+#include "autograd/profile.hpp"
 #include "autograd/random.hpp"
 #include "autograd/settings.hpp"
 #include "autograd/tape.hpp"

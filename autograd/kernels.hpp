@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "autograd/kernel_types.hpp"
+#include "autograd/profile_hooks.hpp"
 #include "autograd/random.hpp"
 #include "autograd/tensor.hpp"
 
@@ -81,6 +82,7 @@ struct KernelCall {
     Device device = Device::cpu;
     bool found = false;
     (detail::check_device(arguments, device, found, name), ...);
+    const detail::ProfiledKernel profiled(name);
     (kernels_of(device).*
      entry)(detail::Pass<Parameters>::template prepare<layout>(std::forward<Arguments>(arguments))...);
   }

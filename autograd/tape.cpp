@@ -7,6 +7,7 @@
 #include "autograd/backend.hpp"
 #include "autograd/fault.hpp"
 #include "autograd/ops.hpp"
+#include "autograd/profile_hooks.hpp"
 
 namespace folio {
 namespace {
@@ -154,6 +155,7 @@ void Tape::walk(Entry& entry) {
   Tensors output_gradients = take_output_gradients(entry);
   retire(entry);
   if (entry.backward == nullptr || output_gradients.empty()) return;
+  const detail::ProfiledBackward profiled(entry);
   fault::before_backward(entry, output_gradients);
   Tensors input_gradients = entry.backward(entry, output_gradients);
   output_gradients.clear();
@@ -197,6 +199,7 @@ NoRecording::NoRecording() : before_(paused) { paused = true; }
 NoRecording::~NoRecording() { paused = before_; }
 
 Tensors record_all(Record record) {
+  if (detail::listening != nullptr) detail::tell_recorded(record);
   Tape* tape = Tape::current();
   if (tape == nullptr) return std::move(record.outputs);
   bool needed = false;

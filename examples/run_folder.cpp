@@ -17,7 +17,7 @@ namespace folio::examples {
 namespace {
 
 constexpr const char* run_files[] = {"metrics.jsonl", "config.json",           "tokenizer.json", "model.safetensors",
-                                     "loss.svg",      "model.safetensors.tmp", "loss.svg.tmp"};
+                                     "loss.svg",      "model.safetensors.tmp", "loss.svg.tmp",   "trace.json"};
 
 void write_text(const std::filesystem::path& path, const std::string& text) {
   std::ofstream out(path);

@@ -5,6 +5,7 @@
 #include <iostream>
 #include <optional>
 
+#include "autograd/profile.hpp"
 #include "autograd/settings.hpp"
 #include "autograd/threads.hpp"
 #include "data/source.hpp"
@@ -14,6 +15,7 @@
 #include "examples/device.hpp"
 #include "examples/interrupt.hpp"
 #include "examples/memory.hpp"
+#include "examples/profile_report.hpp"
 #include "examples/program.hpp"
 #include "examples/run_folder.hpp"
 #include "examples/trainer.hpp"
@@ -36,7 +38,7 @@ struct Arguments {
   std::optional<std::string> data, out, gemm;
   std::vector<std::string> settings;
   std::optional<bool> tf32;
-  bool count = false;
+  bool count = false, profile = false;
 };
 
 void add_options(CLI::App& app, Arguments& a) {
@@ -60,6 +62,8 @@ void add_options(CLI::App& app, Arguments& a) {
   app.add_option("--out", a.out, "folder of the run; runs/PRESET-TIME if not given");
   app.add_option("--set", a.settings, "key=value: any setting of the model or of the training")
       ->allow_extra_args(false);
+  app.add_flag("--profile", a.profile,
+               "print where the time of the steps goes, and write trace.json for ui.perfetto.dev");
   app.add_flag("--count", a.count, "print the number of parameters and stop");
 }
 
@@ -128,6 +132,17 @@ int run(DeepSeekLM& model, const data::Corpus& corpus, const data::Tokenizer& to
   return 128 + interrupt();
 }
 
+/// The steps behind the first, which warms caches up; the trace covers as much of them as one looks at.
+void report(const Profile& profile, const RunFolder& folder) {
+  const std::int64_t steps = profile.total(Span::Kind::section, "optimizer").calls;
+  if (steps == 0) return;
+  const std::filesystem::path trace = folder.path() / "trace.json";
+  save_trace(profile, trace);
+  std::cout << profile_table(profile, steps)
+            << fmt::format("trace: {} ({}; opens in ui.perfetto.dev)\n", trace.string(),
+                           profile.spans_are_all() ? "whole" : "the first steps");
+}
+
 int train(const Arguments& arguments, const std::vector<std::string>& command) {
   Preset preset = chosen_preset(arguments);
   if (arguments.count) {
@@ -170,8 +185,11 @@ int train(const Arguments& arguments, const std::vector<std::string>& command) {
             << std::flush;
   save_description(folder.path(), preset, tokenizer);
 
+  std::optional<Profile> profile;
+  if (arguments.profile) profile.emplace();
   const int code = run(model, corpus, tokenizer, preset.training, folder);
   if (!folder.kept()) return code;
+  if (profile) report(*profile, folder);
   const std::string name = folder.path().string();
   std::vector<std::string> next = {program_beside(command.front(), "generate"), "--from", name};
   if (can_encode(tokenizer, "ROMEO:")) next.insert(next.end(), {"--prompt", "ROMEO:"});

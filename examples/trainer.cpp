@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "autograd/ops.hpp"
+#include "autograd/profile.hpp"
 #include "autograd/tape.hpp"
 
 namespace folio::examples {
@@ -90,15 +91,21 @@ void Trainer::step(std::int64_t n) {
   const bool swept = settings_.due(settings_.validate_every, n);
   const bool logged = n == 1 || settings_.due(settings_.log_every, n) || swept;
   const double share = 1.0 / static_cast<double>(settings_.accumulate);
+  ProfileSection part;
   for (std::int64_t micro = 0; micro < settings_.accumulate; ++micro) {
+    part.next("batch");
     const auto [inputs, targets] =
         to_tensors(batches_[(n - 1) * settings_.accumulate + micro], model_.options().device);
+    part.next("forward");
     Tape tape;
     const LanguageModelLoss loss = model_.losses(inputs, targets);
+    part.next("backward");
     tape.backward(loss.total, full({}, share, loss.total.options()));
+    part.next("metrics");
     metrics.loss += share * loss.cross_entropy.item();
     if (logged) metrics.accuracy += share * accuracy(loss.logits, targets);
   }
+  part.next("clip");
   metrics.lr = schedule_(n - 1);
   optimizer_.set_lr(metrics.lr);
   const optim::Clipped clipped = optim::clip_by_global_norm(model_.parameters(), settings_.clip);
@@ -111,8 +118,12 @@ void Trainer::step(std::int64_t n) {
            calmer(metrics.lr);
   });
   metrics.grad_norm = clipped.norm;
+  part.next("optimizer");
   optimizer_.step(clipped.factor);
+  part.next("router bias");
   const std::vector<RouterStatistics> routers = model_.update_router_bias();
+  part.end();
+  if (n == 1 && settings_.steps > 1) Profile::forget_warm_up();
   window_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   window_tokens_ += settings_.batch * settings_.accumulate * model_.config().context;
   log_.progress(n, metrics.loss);

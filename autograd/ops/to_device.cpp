@@ -1,21 +1,22 @@
 // The same values on another device      dx = dy on x's device
 #include "autograd/backend.hpp"
 #include "autograd/ops/op.hpp"
+#include "autograd/profile_hooks.hpp"
 
 namespace folio {
 
 Tensor to_device(const Tensor& x, Device device) {
   if (x.device() == device) return x;
+  const bool leaves_host = x.device() == Device::cpu;
+  if (!leaves_host && device != Device::cpu) return to_device(to_device(x, Device::cpu), device);
   const Tensor from = detail::packed(x.detach());
   Tensor y = empty(x.shape(), {x.dtype(), device});
   const std::size_t bytes = static_cast<std::size_t>(x.numel()) * size_of(x.dtype());
   const auto* source = from.storage()->data() + static_cast<std::size_t>(from.offset()) * size_of(x.dtype());
-  if (x.device() == Device::cpu) {
-    backend(device).copy_from_host(y.storage()->data(), source, bytes);
-  } else if (device == Device::cpu) {
-    backend(x.device()).copy_to_host(y.storage()->data(), source, bytes);
-  } else {
-    return to_device(to_device(x, Device::cpu), device);
+  {
+    const detail::ProfiledKernel profiled("copy between devices");
+    const auto copy = leaves_host ? backend(device).copy_from_host : backend(x.device()).copy_to_host;
+    copy(y.storage()->data(), source, bytes);
   }
   return record({.op = op::to_device,
                  .inputs = {x},

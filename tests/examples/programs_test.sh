@@ -133,6 +133,10 @@ cmp -s first third && fail "generate with two seeds gives one text"
 "$bin/train" --preset tiny --steps 5 --out once-more --threads 1 >/dev/null 2>err || fail "a third run: $(cat err)"
 cmp -s again/model.safetensors once-more/model.safetensors || fail "one and two threads train to different weights"
 
+prints "where the time goes" '^profile of 4 steps of [0-9.]+ ms; ' "$bin/train" --preset tiny --steps 5 --out profiled --profile
+grep -q -E '^linear +[0-9.]+ +[0-9.]+ % .* GFLOP/s .* GFLOP/s$' out || fail "the profile's line of linear: $(grep linear out)"
+grep -q '"name":"causal_attention"' profiled/trace.json || fail "the trace does not show causal_attention"
+
 # A line break is no part of this text, so text starts with its first character.
 tr -d '\n' <digits.txt >unbroken.txt
 "$bin/train" --preset tiny --steps 1 --data unbroken.txt --out unbroken >out 2>err || fail "a run on a text of one line: $(cat err)"

@@ -1,0 +1,134 @@
+#!/usr/bin/env bash
+# Times our training step and that of the same model in PyTorch in turn, and prints tokens/s and their ratios.
+#   bash tests/bench/compare.sh [options]
+#   --preset NAME   tiny, shakespeare-char (if not given) or deepseek-shakespeare-v3
+#   --batch N       windows per step; the preset's if not given
+#   --windows N     windows of steps, of which the median counts: 5 if not given
+#   --steps N       steps per window: 20 if not given
+#   --threads N     all cores if not given
+#   --build DIR     the build that is timed: build/release if not given
+#   --eager         leave torch.compile out, which takes minutes to warm up
+#   --no-install    take the PyTorch that is there
+#   --busy          measure although other programs run, and say so
+# PyTorch comes from PyPI into build/peer/venv (gigabytes, once), or else is Debian's python3-torch.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+. tests/install.sh
+. tests/bench/machine.sh
+
+given=("$@")
+preset=shakespeare-char batch='' windows=5 steps=20 threads=$(bench_cores) build=build/release install=1 busy=0 eager=0
+while (($#)); do
+  case $1 in
+    --preset | --batch | --windows | --steps | --threads | --build)
+      [[ -n ${2:-} ]] || folio_stop "compare.sh: $1 needs a value"
+      printf -v "${1#--}" %s "$2"
+      shift
+      ;;
+    --eager) eager=1 ;;
+    --no-install) install=0 ;;
+    --busy) busy=1 ;;
+    -h | --help) sed -n '2,13s/^# \{0,1\}//p' tests/bench/compare.sh && exit ;;
+    *) folio_stop "compare.sh: unknown argument '$1' (--help lists them)" ;;
+  esac
+  shift
+done
+for number in "$windows" "$steps" "$threads" "${batch:-1}"; do
+  [[ $number =~ ^[1-9][0-9]{0,8}$ ]] || folio_stop "compare.sh: '$number' is not a whole number of at least 1"
+done
+case $preset in
+  tiny | shakespeare-char) vocabulary=65 ;;
+  deepseek-shakespeare-v3) vocabulary=49152 batch=${batch:-4} ;;
+  *) folio_stop "compare.sh: no PyTorch model of preset '$preset': tiny, shakespeare-char or deepseek-shakespeare-v3" ;;
+esac
+train=$build/examples/train
+bench_require_built compare.sh "$train"
+bench_require_quiet compare.sh $busy
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# The Python whose PyTorch is the peer, or nothing.
+has_torch() { "$1" -c 'import torch' 2>/dev/null; }
+find_python() {
+  local python
+  for python in build/peer/venv/bin/python /usr/bin/python3 python3; do
+    if has_torch "$python"; then echo "$python" && return; fi
+  done
+}
+install_torch() {
+  echo "compare.sh: installing PyTorch into build/peer/venv" >&2
+  python3 -m venv build/peer/venv >&2 && build/peer/venv/bin/python -m pip install -q torch >&2 && return
+  echo "compare.sh: that failed; trying Debian's python3-torch" >&2
+  folio_may_install && folio_apt install -y --no-install-recommends python3-torch >&2
+}
+if ((install)) && ! has_torch build/peer/venv/bin/python; then install_torch || true; fi
+python=$(find_python)
+[[ -n $python ]] || folio_stop "compare.sh: there is no PyTorch: install python3-torch, or leave --no-install out"
+
+bench_machine $busy bash tests/bench/compare.sh "${given[@]}"
+echo "preset $preset, $threads threads; tokens/s, median of $windows windows of $steps steps (least, most)"
+
+# Rates, one a line, on stdin → "median least most".
+middle() { sort -g | awk '{ rate[NR] = $1 } END { printf "%s %s %s\n", rate[int((NR + 1) / 2)], rate[1], rate[NR] }'; }
+declare -A rate
+# NAME: takes the rates in $work/rates.
+note() {
+  local least most
+  read -r "rate[$1]" least most < <(middle <"$work/rates")
+  printf '  %-24s %10.0f  (%.0f, %.0f)\n' "$1" "${rate[$1]}" "$least" "$most"
+}
+# NAME REASON
+missing() { printf '  %-24s does not work here: %s\n' "$1" "$2"; }
+
+# NAME ARGUMENT…: the first window warms up and does not count.
+ours() {
+  local name=$1
+  shift
+  rm -rf "$work/run"
+  if ! "$train" --preset "$preset" ${batch:+--batch "$batch"} --accumulate 1 --steps $(((windows + 1) * steps)) --threads "$threads" \
+    --data data/sample.txt --out "$work/run" --set vocab_size=$vocabulary --set log_every="$steps" --set validate_every=-1 \
+    --set sample_every=-1 "$@" >"$work/out" 2>"$work/err" </dev/null; then
+    missing "$name" "$(tail -n 1 "$work/err")" && return
+  fi
+  sed -n 's/.*"tokens_per_s":\([0-9.e+]*\).*/\1/p' "$work/run/metrics.jsonl" | tail -n "$windows" >"$work/rates"
+  note "$name"
+}
+
+# NAME ARGUMENT…
+peer() {
+  local name=$1
+  shift
+  if ! env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE -u OMP_NUM_THREADS "$python" tests/bench/peer.py --preset "$preset" \
+    ${batch:+--batch "$batch"} --data data/sample.txt --windows "$windows" --steps "$steps" --threads "$threads" "$@" \
+    >"$work/out" 2>"$work/err" </dev/null; then
+    missing "$name" "$(grep -v '^ *$' "$work/err" | tail -n 1)" && return
+  fi
+  torch=$(sed -n 's/.*"torch": "\([^"]*\)".*/\1/p' "$work/out")
+  sed -n 's/.*"tokens_per_s": \[\([^]]*\)\].*/\1/p' "$work/out" | tr -d ' ' | tr , '\n' >"$work/rates"
+  note "$name"
+}
+
+torch=unknown
+for gemm in onednn eigen; do ours "folio f32 $gemm" --gemm $gemm; done
+dtypes=(f32)
+if "$train" --help | grep -q -e --dtype; then
+  ours 'folio bf16' --dtype bf16
+  dtypes=(f32 bf16)
+fi
+for dtype in f32 bf16; do
+  peer "torch $dtype eager" --dtype $dtype
+  ((eager)) || peer "torch $dtype compiled" --dtype $dtype --compile
+done
+
+echo "ratios (PyTorch $torch)"
+for dtype in "${dtypes[@]}"; do
+  for name in "folio $dtype" "folio $dtype onednn" "folio $dtype eigen"; do
+    for way in eager compiled; do
+      other="torch $dtype $way"
+      [[ -n ${rate[$name]:-} && -n ${rate[$other]:-} ]] || continue
+      awk -v name="$name" -v other="$other" -v a="${rate[$name]}" -v b="${rate[$other]}" \
+        'BEGIN { printf "  %-24s %6.2f times %s\n", name, a / b, other }'
+    done
+  done
+done

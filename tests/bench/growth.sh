@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Tables of step time, tokens/s and peak memory of tensors against batch, context, layers, width, experts and threads.
+#   bash tests/bench/growth.sh [options]
+#   --preset NAME   tiny or shakespeare-char (if not given)
+#   --seconds N     spent on each line at least: 5 if not given
+#   --build DIR     the build that is timed: build/release if not given
+#   --busy          measure although other programs run, and say so
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+. tests/install.sh
+. tests/bench/machine.sh
+
+given=("$@")
+preset=shakespeare-char seconds=5 build=build/release busy=0
+while (($#)); do
+  case $1 in
+    --preset | --seconds | --build)
+      [[ -n ${2:-} ]] || folio_stop "growth.sh: $1 needs a value"
+      printf -v "${1#--}" %s "$2"
+      shift
+      ;;
+    --busy) busy=1 ;;
+    -h | --help) sed -n '2,7s/^# \{0,1\}//p' tests/bench/growth.sh && exit ;;
+    *) folio_stop "growth.sh: unknown argument '$1' (--help lists them)" ;;
+  esac
+  shift
+done
+[[ $seconds =~ ^[0-9]+(\.[0-9]+)?$ ]] || folio_stop "growth.sh: --seconds takes a number, not '$seconds'"
+bench=$build/tests/bench/bench
+bench_require_built growth.sh "$bench"
+bench_require_quiet growth.sh $busy
+
+facts=$(bench_machine $busy bash tests/bench/growth.sh "${given[@]}")
+csv=$("$bench" --benchmark_filter="^growth/$preset/" --benchmark_min_time="$seconds" --benchmark_format=csv 2>/dev/null) ||
+  folio_stop "growth.sh: $bench fails; is the preset '$preset' one of tiny and shakespeare-char?"
+echo "$facts"
+# Columns are found by name; a benchmark is called "growth/PRESET/KEY:VALUE/real_time".
+awk -F, -v preset="$preset" '
+  { gsub(/"/, "") }
+  /^name,/ { for (i = 1; i <= NF; i++) column[$i] = i; next }
+  split($1, part, "/") == 4 && part[1] == "growth" {
+    split(part[3], pair, ":")
+    if (pair[1] != key) {
+      key = pair[1]
+      printf "\n| %s of %s | ms per step | tokens/s | peak MiB |\n|---:|---:|---:|---:|\n", key, preset
+    }
+    printf "| %s | %.1f | %.0f | %.0f |\n", pair[2], $column["real_time"], $column["tokens/s"], $column["peak_MiB"]
+    lines++
+  }
+  END { exit lines == 0 }' <<<"$csv"

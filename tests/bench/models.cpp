@@ -1,0 +1,231 @@
+#include <chrono>
+
+#include "autograd/autograd.hpp"
+#include "data/batches.hpp"
+#include "examples/presets.hpp"
+#include "nn/deepseek_lm.hpp"
+#include "optim/adamw.hpp"
+#include "optim/clip.hpp"
+#include "tests/bench/benchmarks.hpp"
+#include "tests/bench/work.hpp"
+
+namespace folio::bench {
+namespace {
+
+using examples::Preset;
+
+std::vector<std::int32_t> drawn_tokens(std::int64_t count, std::int64_t vocabulary) {
+  const RandomStream draws{1, 0};
+  std::vector<std::int32_t> tokens;
+  for (std::int64_t i = 0; i < count; ++i) {
+    tokens.push_back(static_cast<std::int32_t>(draws.uniform(i) * static_cast<double>(vocabulary)));
+  }
+  return tokens;
+}
+
+/// A model in training on drawn tokens.
+class Training {
+ public:
+  explicit Training(const Preset& preset)
+      : preset_(preset),
+        tokens_(drawn_tokens(100'000, preset.model.vocab_size)),
+        batches_(tokens_, preset.training.batch, preset.model.context, 1),
+        model_(preset.model, generator_),
+        adam_(model_.parameters(), {.lr = 1e-4, .weight_decay = preset.training.weight_decay}) {}
+
+  void step() {
+    const data::Batch batch = batches_[steps_++];
+    const Shape shape = {batch.batch, batch.context};
+    Tape tape;
+    const Tensor loss = model_.loss(from_indices(batch.inputs, shape), from_indices(batch.targets, shape));
+    tape.backward(loss);
+    benchmark::DoNotOptimize(loss.item());
+    adam_.step(optim::clip_by_global_norm(model_.parameters(), preset_.training.clip).factor);
+    model_.update_router_bias();
+  }
+
+  double tokens_per_step() const { return static_cast<double>(preset_.training.batch * preset_.model.context); }
+
+ private:
+  const Preset& preset_;
+  std::vector<std::int32_t> tokens_;
+  data::RandomBatches batches_;
+  Generator generator_{1};
+  DeepSeekLM model_;
+  optim::AdamW adam_;
+  std::int64_t steps_ = 0;
+};
+
+/// Runs the loop that is timed, and returns how many calls of `run` it made per second.
+template <class Run>
+double calls_per_second(benchmark::State& state, Run&& run) {
+  const auto start = std::chrono::steady_clock::now();
+  for ([[maybe_unused]] auto _ : state) run();
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  return static_cast<double>(state.iterations()) / seconds.count();
+}
+
+void run_steps(benchmark::State& state, const Preset& preset, const Ceilings& ceilings) {
+  Training training(preset);
+  training.step();
+  reset_peak_memory();
+  const double tokens = training.tokens_per_step() * calls_per_second(state, [&] { training.step(); });
+  const double flops = 6 * static_cast<double>(count_parameters(preset.model).active) * tokens;
+  state.counters["tokens/s"] = tokens;
+  state.counters["GFLOP/s"] = flops / 1e9;
+  state.counters["share"] = flops / ceilings.product_in_use();
+  state.counters["peak_MiB"] = static_cast<double>(memory_statistics().peak) / (1 << 20);
+}
+
+template <class Run>
+benchmark::internal::Benchmark* timed(const std::string& name, Run&& run) {
+  return benchmark::RegisterBenchmark(name.c_str(), std::forward<Run>(run))->UseRealTime();
+}
+
+/// What grows, and how a preset is told.
+struct Axis {
+  const char* name;
+  std::int64_t (*get)(const Preset&);
+  void (*set)(Preset&, std::int64_t);
+  std::vector<double> factors;
+};
+
+const std::vector<Axis>& axes() {
+  static const std::vector<Axis> all = {
+      {"batch",
+       [](const Preset& p) { return p.training.batch; },
+       [](Preset& p, std::int64_t n) { p.training.batch = n; },
+       {0.25, 0.5, 1, 2}},
+      {"context",
+       [](const Preset& p) { return p.model.context; },
+       [](Preset& p, std::int64_t n) { p.model.context = n; },
+       {0.25, 0.5, 1, 2}},
+      {"layers",
+       [](const Preset& p) { return p.model.num_hidden_layers; },
+       [](Preset& p, std::int64_t n) { p.model.num_hidden_layers = n; },
+       {0.5, 1, 2}},
+      {"width",
+       [](const Preset& p) { return p.model.hidden_size; },
+       [](Preset& p, std::int64_t n) { p.model.hidden_size = n; },
+       {0.5, 1, 2}},
+      {"experts",
+       [](const Preset& p) { return p.model.num_routed_experts; },
+       [](Preset& p, std::int64_t n) { p.model.num_routed_experts = n; },
+       {1, 2, 4, 8}},
+  };
+  return all;
+}
+
+/// Sets the number of threads while it lives.
+class Threads {
+ public:
+  explicit Threads(int threads) { set_num_threads(threads); }
+  ~Threads() { set_num_threads(before_); }
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+
+ private:
+  int before_ = num_threads();
+};
+
+void run_decode(benchmark::State& state, const Preset& preset, std::int64_t position) {
+  Generator generator(1);
+  DeepSeekLM model(preset.model, generator);
+  model.eval();
+  LatentCache cache(preset.model, 1);
+  const std::vector<std::int32_t> tokens = drawn_tokens(position, preset.model.vocab_size);
+  if (position > 1)
+    model.decode(from_indices(std::span(tokens).first(tokens.size() - 1), {1, position - 1}), cache, true);
+  const Tensor next = from_indices(std::span(tokens).last(1), {1, 1});
+  state.counters["tokens/s"] = calls_per_second(state, [&] {
+    benchmark::DoNotOptimize(model.decode(next, cache, true));
+    for (std::int64_t i = 0; i < preset.model.num_hidden_layers; ++i) cache.layer(i).length = position - 1;
+  });
+}
+
+/// Σ_r weights[t, r]·expert(chosen[t, r])(x_t), a token at a time: what grouping rows by expert saves.
+Tensor token_wise(const Experts& experts, const Tensor& x, const Tensor& chosen, const Tensor& weights) {
+  const std::int64_t width = experts.down.dim(2), hidden = x.dim(1), k = chosen.dim(1);
+  Tensors rows;
+  for (std::int64_t t = 0; t < x.dim(0); ++t) {
+    const Tensor row = x.slice(0, t, t + 1);  // (1, hidden)
+    Tensor sum;
+    for (std::int64_t r = 0; r < k; ++r) {
+      const std::int64_t e = chosen.data<std::int32_t>()[t * k + r];
+      const Tensor gate_up = experts.gate_up.slice(0, e, e + 1).reshape({2 * width, hidden});
+      const Tensors halves = split(linear(row, gate_up), {width, width}, -1);
+      const Tensor y = linear(swiglu(halves[0], halves[1]), experts.down.slice(0, e, e + 1).reshape({hidden, width}));
+      const Tensor weighed = scale(y, weights.data<float>()[t * k + r]);
+      sum = r == 0 ? weighed : sum + weighed;
+    }
+    rows.push_back(sum);
+  }
+  return concat(rows, 0);  // (tokens, hidden)
+}
+
+Tensor expert_wise(const Experts& experts, const Tensor& x, const Tensor& chosen, const Tensor& weights) {
+  const Routing routing = route(chosen, experts.down.dim(0));
+  return combine_rows(experts(dispatch_rows(x, routing), routing), weights, routing);
+}
+
+void run_routing(benchmark::State& state, const Preset& preset, decltype(&token_wise) compute) {
+  const DeepSeekConfig& c = preset.model;
+  Generator generator(1);
+  const Router router(c, generator, {});
+  const Experts experts(c, generator, {}, c.init_std);
+  const std::int64_t tokens = preset.training.batch * c.context;
+  const Tensor x = randn({tokens, c.hidden_size}, generator);
+  const Gating gating = router(x);
+  state.counters["tokens/s"] = static_cast<double>(tokens) * calls_per_second(state, [&] {
+                                 benchmark::DoNotOptimize(compute(experts, x, gating.chosen, gating.weights));
+                               });
+}
+
+}  // namespace
+
+void register_step(const std::string& name, const Ceilings& ceilings) {
+  timed("step/" + name, [preset = measured_preset(name), &ceilings](benchmark::State& state) {
+    run_steps(state, preset, ceilings);
+  })->Unit(benchmark::kMillisecond);
+}
+
+void register_growth(const std::string& name, const Ceilings& ceilings) {
+  const Preset base = measured_preset(name);
+  const auto add = [&](const char* axis, std::int64_t value, const Preset& preset, int threads) {
+    timed("growth/" + name + "/" + axis + ":" + std::to_string(value), [=, &ceilings](benchmark::State& state) {
+      const Threads use(threads > 0 ? threads : num_threads());
+      run_steps(state, preset, ceilings);
+    })->Unit(benchmark::kMillisecond);
+  };
+  for (const Axis& axis : axes()) {
+    for (const double factor : axis.factors) {
+      Preset preset = base;
+      axis.set(preset, static_cast<std::int64_t>(factor * static_cast<double>(axis.get(base))));
+      add(axis.name, axis.get(preset), preset, 0);
+    }
+  }
+  for (int threads = 1; threads < num_threads(); threads *= 2) add("threads", threads, base, threads);
+  add("threads", num_threads(), base, num_threads());
+}
+
+void register_decode(const std::string& name) {
+  const Preset preset = measured_preset(name);
+  std::vector<std::int64_t> positions = {1};
+  for (int quarter = 1; quarter <= 4; ++quarter) positions.push_back(quarter * preset.model.context / 4);
+  for (const std::int64_t position : positions) {
+    timed("decode/" + name + "/position:" + std::to_string(position), [=](benchmark::State& state) {
+      run_decode(state, preset, position);
+    })->Unit(benchmark::kMicrosecond);
+  }
+}
+
+void register_routing(const std::string& name) {
+  const Preset preset = measured_preset(name);
+  for (const auto& [way, compute] : {std::pair("expert_wise", &expert_wise), {"token_wise", &token_wise}}) {
+    timed("routing/" + name + "/" + way, [=, compute = compute](benchmark::State& state) {
+      run_routing(state, preset, compute);
+    })->Unit(benchmark::kMillisecond);
+  }
+}
+
+}  // namespace folio::bench

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# scripts_test.sh BUILD: what compare.sh and growth.sh refuse, and that growth.sh prints its tables. (What they measure is
+# not checked, nor is PyTorch asked for.)
+set -u
+build=$1
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/examples/workspace.sh
+. "$here/../examples/workspace.sh"
+
+# refuses NAME PATTERN COMMAND…: exit code 2 and one line on stderr that matches.
+refuses() {
+  local name=$1 pattern=$2
+  shift 2
+  "$@" >out 2>err </dev/null
+  [ $? = 2 ] || fail "$name: the exit code is not 2"
+  [ "$(wc -l <err)" = 1 ] || fail "$name: $(wc -l <err) lines on stderr, not 1: $(cat err)"
+  grep -q -E -- "$pattern" err || fail "$name: stderr does not match '$pattern': $(cat err)"
+  [ ! -s out ] || fail "$name: it printed $(head -n 1 out)"
+}
+
+export FOLIO_LOADAVG=$work/loadavg
+echo '0.31 0.1 0.1 1/100 1' >loadavg
+declare -A quick=([compare]='--windows 1 --steps 1 --eager --no-install' [growth]='--seconds 0.001')
+for script in compare growth; do
+  # shellcheck disable=SC2086
+  refuses "$script.sh on a busy machine" "^folio: $script.sh: the machine is busy \(load 0.31, .*--busy" \
+    bash "$here/$script.sh" --build "$build" --preset tiny ${quick[$script]}
+  refuses "$script.sh with an unknown argument" "unknown argument '--wings'" bash "$here/$script.sh" --wings
+  refuses "$script.sh with half an option" '--preset needs a value' bash "$here/$script.sh" --preset
+  refuses "$script.sh without a build" 'there is no nowhere/' bash "$here/$script.sh" --build nowhere
+done
+refuses "compare.sh with no windows" "'0' is not a whole number" bash "$here/compare.sh" --windows 0
+refuses "compare.sh with a preset that has no peer" "no PyTorch model of preset 'shakespeare-cpu'" \
+  bash "$here/compare.sh" --preset shakespeare-cpu
+
+echo '0.3 9 9 1/100 1' >loadavg
+bash "$here/growth.sh" --build "$build" --preset tiny --seconds 0.001 >out 2>err </dev/null || fail "growth.sh: $(cat err)"
+for key in batch context layers width experts threads; do
+  grep -A 2 "^| $key of tiny | ms per step | tokens/s | peak MiB |$" out |
+    grep -q -E '^\| [0-9]+ \| [0-9.]+ \| [1-9][0-9]* \| [1-9][0-9]* \|$' || fail "growth.sh prints no table of $key"
+done
+for fact in '^command: bash tests/bench/growth.sh --build' '^commit: ' '^processor: .+ cores$' '^load at the start: 0.3$'; do
+  grep -q -E "$fact" out || fail "growth.sh does not say '$fact'"
+done
+grep -q -- --busy out && fail "growth.sh says --busy on a quiet machine"
+refuses "growth.sh with an unknown preset" "preset 'huge'" bash "$here/growth.sh" --build "$build" --preset huge
+[ "$failures" = 0 ] || exit 1
+echo "all as expected"
