@@ -76,7 +76,9 @@ Trainer::Trainer(DeepSeekLM& model, const data::Corpus& corpus, const TrainSetti
           {.lr = settings.lr, .beta1 = settings.beta1, .beta2 = settings.beta2, .weight_decay = settings.weight_decay}),
       schedule_(settings.lr_floor < 1
                     ? optim::Schedule::cosine(settings.lr, settings.warmup, settings.steps, settings.lr_floor)
-                    : optim::Schedule::constant(settings.lr, settings.warmup)) {}
+                    : optim::Schedule::constant(settings.lr, settings.warmup)) {
+  if (model.activation_dtype() == DType::float16) scaler_.emplace();
+}
 
 void Trainer::step(std::int64_t n) {
   const auto start = std::chrono::steady_clock::now();
@@ -84,20 +86,21 @@ void Trainer::step(std::int64_t n) {
   metrics.step = n;
   const bool swept = settings_.due(settings_.validate_every, n);
   const bool logged = n == 1 || settings_.due(settings_.log_every, n) || swept;
-  const double share = 1.0 / static_cast<double>(settings_.accumulate);
+  const double share = 1.0 / static_cast<double>(settings_.accumulate), scale = scaler_ ? scaler_->scale() : 1;
   for (std::int64_t micro = 0; micro < settings_.accumulate; ++micro) {
     const auto [inputs, targets] =
         to_tensors(batches_[(n - 1) * settings_.accumulate + micro], model_.options().device);
     Tape tape;
     const LanguageModelLoss loss = model_.losses(inputs, targets);
-    tape.backward(loss.total, full({}, share, loss.total.options()));
+    tape.backward(loss.total, full({}, share * scale, loss.total.options()));
     metrics.loss += share * loss.cross_entropy.item();
     if (logged) metrics.accuracy += share * accuracy(loss.logits, targets);
   }
   metrics.lr = schedule_(n - 1);
   optimizer_.set_lr(metrics.lr);
-  const optim::Clipped clipped = optim::clip_by_global_norm(model_.parameters(), settings_.clip);
-  require(std::isfinite(metrics.loss) && std::isfinite(clipped.norm), [&] {
+  const optim::Clipped clipped = optim::clip_by_global_norm(model_.parameters(), settings_.clip, scale);
+  const bool skipped = scaler_ && std::isfinite(metrics.loss) && !scaler_->update(clipped.not_finite.empty());
+  require(skipped || (std::isfinite(metrics.loss) && std::isfinite(clipped.norm)), [&] {
     return fmt::format(
         "step {}: the loss is {:.4f}, and {}; training stops before that reaches the weights: try a lower "
         "--lr (the rate was {:.2e}), a longer warmup or a smaller clip (with --set)",
@@ -107,8 +110,20 @@ void Trainer::step(std::int64_t n) {
         metrics.lr);
   });
   metrics.grad_norm = clipped.norm;
-  optimizer_.step(clipped.factor);
-  const std::vector<RouterStatistics> routers = model_.update_router_bias();
+  std::vector<RouterStatistics> routers;
+  if (skipped) {
+    optimizer_.zero_grad();
+    routers = model_.statistics();
+    model_.reset_statistics();
+    log_.skipped(n, scaler_->scale(), scaler_->skipped());
+    require(scaler_->scale() >= 1, [&] {
+      return fmt::format("step {}: gradients overflow float16 even with a loss scale of {}: use --dtype bf16", n,
+                         scaler_->scale());
+    });
+  } else {
+    optimizer_.step(clipped.factor);
+    routers = model_.update_router_bias();
+  }
   window_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   window_tokens_ += settings_.batch * settings_.accumulate * model_.config().context;
   log_.progress(n, metrics.loss);

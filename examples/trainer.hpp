@@ -9,6 +9,7 @@
 #include "nn/deepseek_lm.hpp"
 #include "optim/adamw.hpp"
 #include "optim/clip.hpp"
+#include "optim/loss_scaler.hpp"
 #include "optim/schedule.hpp"
 
 namespace folio::examples {
@@ -19,7 +20,7 @@ std::optional<Validation> validate(DeepSeekLM& model, const std::vector<std::int
                                    const std::function<bool(std::int64_t, std::int64_t)>& goes_on = {});
 
 /// The training loop: micro-batches → gradients → clipping → AdamW → router bias → validation where it is due, and what of
-/// it is worth telling.
+/// it is worth telling. In float16 the loss is scaled, and a step whose gradients overflow is skipped, counted and told.
 class Trainer {
  public:
   /// `stopped` says whether the run is to end before its last step.
@@ -28,7 +29,8 @@ class Trainer {
       std::function<bool()> stopped = [] { return false; });
 
   /// Runs every step, `after_step(n)` once step n (from 1) is done, and returns the last n. A loss or gradient that is not
-  /// finite is an Error that names the step and the parameter, before it reaches a weight.
+  /// finite, other than by float16's overflow, is an Error that names the step and the parameter, before it reaches a
+  /// weight.
   template <class AfterStep>
   std::int64_t run(AfterStep&& after_step) {
     std::int64_t n = 0;
@@ -50,6 +52,7 @@ class Trainer {
   data::RandomBatches batches_;
   optim::AdamW optimizer_;
   optim::Schedule schedule_;
+  std::optional<optim::LossScaler> scaler_;  ///< where activations are float16
   double window_seconds_ = 0;  ///< spent in steps since the last log line: validation and samples are not counted
   std::int64_t window_tokens_ = 0;
 };

@@ -76,6 +76,8 @@ mkdir taken && echo mine >taken/config.json
 refuses "a folder with a file that a run writes" 'config.json' "$bin/train" --preset tiny --out taken
 [ "$(cat taken/config.json)" = mine ] || fail "a refused run changed a file that was there"
 refuses "a run that fails in its first step" 'step 1: the loss is .*gradient of .* is not finite' "$bin/train" --preset tiny --set routed_scaling_factor=1e300 --out early
+refuses "a dtype that is none" 'dtype: f8 not in' "$bin/train" --preset tiny --dtype f8
+refuses "a dtype that is none, as a setting" "dtype = 'f8': needs f32 or bf16 or f16" "$bin/train" --preset tiny --set dtype=f8
 refuses "an unwritable folder" '/proc/folio' "$bin/train" --preset tiny --out /proc/folio
 ln -s nowhere dangling
 refuses "a link that leads nowhere as a folder" 'dangling' "$bin/train" --preset tiny --out dangling/run
@@ -144,6 +146,18 @@ cmp -s cached uncached || echo "note: greedy text differs with and without the c
 "$bin/train" --preset tiny --steps 5 --out again --threads 2 >/dev/null 2>err || fail "a second run: $(cat err)"
 "$bin/train" --preset tiny --steps 5 --out once-more --threads 1 >/dev/null 2>err || fail "a third run: $(cat err)"
 cmp -s again/model.safetensors once-more/model.safetensors || fail "one and two threads train to different weights"
+
+# 16-bit activations: near the float32 run, and text comes of it.
+for dtype in bf16 f16; do
+  "$bin/train" --preset tiny --steps 20 --dtype $dtype --out run-$dtype >out 2>err || fail "a run in $dtype: $(cat err)"
+  grep -q "\"dtype\": \"$dtype\"" run-$dtype/config.json || fail "config.json of a $dtype run: $(grep dtype run-$dtype/config.json)"
+  awk -v a="$(sed -n 's/.*"step":20,"val_loss":\([0-9.]*\).*/\1/p' run/metrics.jsonl)" \
+    -v b="$(sed -n 's/.*"step":20,"val_loss":\([0-9.]*\).*/\1/p' run-$dtype/metrics.jsonl)" \
+    'BEGIN { d = a - b; exit !(a > 0 && b > 0 && d < 0.03 && d > -0.03) }' || fail "validation in $dtype is not near float32's"
+  for flag in '' --no-cache; do
+    "$bin/generate" --from run-$dtype --prompt 'The ' --tokens 10 $flag >text 2>err || fail "no text from a $dtype run: $(cat err)"
+  done
+done
 
 # A line break is no part of this text, so text starts with its first character.
 tr -d '\n' <digits.txt >unbroken.txt
