@@ -86,6 +86,28 @@ TEST(MixedPrecision, CrossEntropyIsFloat32) {
   }
 }
 
+TEST(MixedPrecision, AttentionKeepsItsLogarithmsInFloat32) {
+  for (const DType dtype : halves) {
+    const Tensor q = draw({1, 40, 2, 8}, 1).to(dtype), k = draw({1, 40, 2, 8}, 2).to(dtype);
+    const Tensor dy = draw({1, 40, 2, 8}, 3).to(dtype);
+    const Tensor v = draw({1, 40, 2, 8}, 4).to(dtype);
+    const auto gradient = [&](DType in) {  // of v: the probabilities, made again from the logarithms, times dy
+      Tensor leaf = v.to(in).detach().requires_grad(true);
+      Tape tape;
+      tape.backward(causal_attention(q.to(in), k.to(in), leaf, {}, 0.3), dy.to(in));
+      return leaf.grad();
+    };
+    EXPECT_EQ(gradient(dtype).to_vector(), gradient(DType::float32).to(dtype).to_vector());
+  }
+}
+
+TEST(MixedPrecision, RopeTurnsByAnglesInFloat32) {
+  for (const DType dtype : halves) {
+    const Tensor x = draw({2, 50, 3, 8}, 1).to(dtype);
+    EXPECT_EQ(rope(x).to_vector(), rope(x.to(DType::float32)).to(dtype).to_vector());
+  }
+}
+
 TEST(MixedPrecision, ACastWeightGetsItsGradientInItsOwnDtype) {
   Tensor master = draw({4, 6}, 1).requires_grad(true);
   Tape tape;
