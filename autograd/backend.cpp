@@ -5,6 +5,7 @@
 #include <cstring>
 #include <string>
 
+#include "autograd/cpu/widened.hpp"
 #include "autograd/threads.hpp"
 
 #include <omp.h>
@@ -23,7 +24,7 @@ constexpr Backend cpu_backend = {cpu_allocate,
                                  copy_bytes,
                                  copy_bytes,
                                  {
-#define KERNEL(name, layout, parameters) &cpu::name,
+#define KERNEL(name, layout, halves, parameters) cpu::taking_halves<Halves::halves, &cpu::name>(),
 #include "autograd/kernels.def"
 #undef KERNEL
                                  }};

@@ -5,11 +5,13 @@
 #include <type_traits>
 
 #include "autograd/error.hpp"
+#include "autograd/float16.hpp"
 
 namespace folio {
 
-/// The type of a tensor's elements: floats carry values and gradients, integers carry indices.
-enum class DType : std::uint8_t { float32, float64, int32, int64 };
+/// The type of a tensor's elements: floats carry values and gradients, integers carry indices. The 16-bit floats are for
+/// storage: every kernel computes with them, and sums, in float32, and rounds once.
+enum class DType : std::uint8_t { float32, float64, int32, int64, bfloat16, float16 };
 
 template <class T>
 constexpr DType dtype_of() {
@@ -17,11 +19,23 @@ constexpr DType dtype_of() {
   if constexpr (std::is_same_v<T, double>) return DType::float64;
   if constexpr (std::is_same_v<T, std::int32_t>) return DType::int32;
   if constexpr (std::is_same_v<T, std::int64_t>) return DType::int64;
+  if constexpr (std::is_same_v<T, folio::bfloat16>) return DType::bfloat16;
+  if constexpr (std::is_same_v<T, folio::float16>) return DType::float16;
 }
 
-constexpr bool is_float(DType dtype) { return dtype == DType::float32 || dtype == DType::float64; }
+/// A 16-bit float.
+constexpr bool is_half(DType dtype) { return dtype == DType::bfloat16 || dtype == DType::float16; }
 
-constexpr std::size_t size_of(DType dtype) { return dtype == DType::float32 || dtype == DType::int32 ? 4 : 8; }
+constexpr bool is_float(DType dtype) { return dtype == DType::float32 || dtype == DType::float64 || is_half(dtype); }
+
+/// What a kernel computes and sums in: float32 for the 16-bit floats, otherwise the dtype itself. Statistics that an op
+/// keeps are of this dtype too.
+constexpr DType compute_dtype(DType dtype) { return is_half(dtype) ? DType::float32 : dtype; }
+
+constexpr std::size_t size_of(DType dtype) {
+  if (is_half(dtype)) return 2;
+  return dtype == DType::float32 || dtype == DType::int32 ? 4 : 8;
+}
 
 constexpr const char* name_of(DType dtype) {
   switch (dtype) {
@@ -29,17 +43,35 @@ constexpr const char* name_of(DType dtype) {
     case DType::float64: return "float64";
     case DType::int32: return "int32";
     case DType::int64: return "int64";
+    case DType::bfloat16: return "bfloat16";
+    case DType::float16: return "float16";
   }
   return "unknown";
 }
 
-/// Calls `f(T{})` with the C++ type of a float dtype: how a kernel enters its template, once.
+/// Calls `f(T{})` with the C++ type of float32 or float64: how a kernel that reads memory as T enters its template, once.
 template <class F>
 void visit_float(DType dtype, F&& f) {
   switch (dtype) {
     case DType::float32: return f(float{});
     case DType::float64: return f(double{});
-    default: throw Error(std::string("expected a float tensor, got ") + name_of(dtype));
+    default: throw Error(std::string("expected a float32 or float64 tensor, got ") + name_of(dtype));
+  }
+}
+
+/// Calls `f(T{})` with the C++ type that tensors of a float dtype are computed in.
+template <class F>
+void visit_compute(DType dtype, F&& f) {
+  visit_float(compute_dtype(dtype), f);
+}
+
+/// Calls `f(T{})` with the C++ type of a 16-bit float.
+template <class F>
+void visit_half(DType dtype, F&& f) {
+  switch (dtype) {
+    case DType::bfloat16: return f(folio::bfloat16{});
+    case DType::float16: return f(folio::float16{});
+    default: throw Error(std::string("expected a bfloat16 or float16 tensor, got ") + name_of(dtype));
   }
 }
 
@@ -56,6 +88,7 @@ void visit_index(DType dtype, F&& f) {
 /// Calls `f(T{})` with the C++ type of any dtype.
 template <class F>
 void visit_any(DType dtype, F&& f) {
+  if (is_half(dtype)) return visit_half(dtype, f);
   if (is_float(dtype)) return visit_float(dtype, f);
   return visit_index(dtype, f);
 }

@@ -13,13 +13,15 @@
 namespace folio {
 
 struct Kernels {
-#define KERNEL(name, layout, parameters) void(*name) parameters;
+#define KERNEL(name, layout, halves, parameters) void(*name) parameters;
 #include "autograd/kernels.def"
 #undef KERNEL
 };
 
 /// Whether a kernel reads strides, or wants packed inputs.
 enum class Layout { strided, contiguous };
+/// Whether a CPU kernel takes 16-bit floats as they are, or widened to float32.
+enum class Halves { native, widened };
 
 /// The kernels of the device that a tensor is on.
 const Kernels& kernels_of(Device device);
@@ -95,14 +97,14 @@ constexpr KernelCall<layout, Parameters...> make(void (*Kernels::*entry)(Paramet
   return {entry, name};
 }
 }  // namespace detail
-#define KERNEL(name, layout, parameters) \
+#define KERNEL(name, layout, halves, parameters) \
   inline constexpr auto name = detail::make<Layout::layout>(&Kernels::name, #name);
 #include "autograd/kernels.def"
 #undef KERNEL
 }  // namespace kernel
 
 namespace cpu {
-#define KERNEL(name, layout, parameters) void name parameters;
+#define KERNEL(name, layout, halves, parameters) void name parameters;
 #include "autograd/kernels.def"
 #undef KERNEL
 }  // namespace cpu

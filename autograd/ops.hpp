@@ -1,7 +1,8 @@
 #pragma once
 // Every differentiable op of the library, declared with its formula. Shapes are written as tuples; "…" stands for any
-// leading dimensions. All ops take any layout, both float types and zero-size dimensions, and name themselves and the
-// shapes in their errors.
+// leading dimensions. All ops take any layout, every float type and zero-size dimensions, and name themselves and the
+// shapes in their errors. Inputs are of one dtype, but a weight may be float32 beside activations of 16 bits: a product
+// rounds it, and its gradient comes out in float32.
 #include <cstdint>
 #include <optional>
 #include <utility>

@@ -49,7 +49,7 @@ std::vector<double> Tensor::to_vector() const {
   visit_any(dtype(), [&](auto tag) {
     using T = decltype(tag);
     std::transform(host.ptr<T>(), host.ptr<T>() + values.size(), values.begin(),
-                   [](T v) { return static_cast<double>(v); });
+                   [](T v) { return convert_to<double>(v); });
   });
   return values;
 }
@@ -139,7 +139,7 @@ Tensor generate(const Shape& shape, Options options, F&& element) {
   visit_any(options.dtype, [&](auto tag) {
     using T = decltype(tag);
     cpu::parallel_ranges(host.numel(), 16384, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) host.ptr<T>()[i] = static_cast<T>(element(i));
+      for (std::int64_t i = begin; i < end; ++i) host.ptr<T>()[i] = convert_to<T>(element(i));
     });
   });
   return host.to(options.device);

@@ -6,12 +6,38 @@
 namespace folio::FOLIO_CUDA {
 namespace {
 
+void refuse_halves(const Tensor& x, const char* kernel) {
+  require(!x.defined() || !is_half(x.dtype()), [&] {
+    return std::string(kernel) + ": " + describe(x) + " on " + name_of(x.device()) +
+           ": this device has no kernel for 16-bit floats; convert with to(DType::float32)";
+  });
+}
+template <typename T>
+void refuse_halves(const T&, const char*) {}
+
+/// The kernels of this backend know float32 and float64 alone.
+template <const char* name, auto kernel>
+struct WithoutHalves;
+template <const char* name, typename... Parameters, void (*kernel)(Parameters...)>
+struct WithoutHalves<name, kernel> {
+  static void call(Parameters... parameters) {
+    (refuse_halves(parameters, name), ...);
+    kernel(parameters...);
+  }
+};
+
+namespace names {
+#define KERNEL(name, layout, halves, parameters) constexpr char name[] = #name;
+#include "autograd/kernels.def"
+#undef KERNEL
+}  // namespace names
+
 constexpr Backend table = {allocate,
                            deallocate,
                            copy_from_host,
                            copy_to_host,
                            {
-#define KERNEL(name, layout, parameters) &entry::name,
+#define KERNEL(name, layout, halves, parameters) &WithoutHalves<names::name, &entry::name>::call,
 #include "autograd/kernels.def"
 #undef KERNEL
                            }};

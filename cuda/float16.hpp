@@ -1,16 +1,16 @@
 #pragma once
-#include <bit>
 #include <cstdint>
-#include <cstring>
 #include <type_traits>
+
+#include "autograd/float16.hpp"
 
 #ifdef __CUDACC__
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #endif
 
-/// The two 16-bit floats: storage types, computed with as float. Conversions round to nearest even and agree with
-/// the CUDA toolkit's bit for bit (NaN becomes 0x7fff); a GPU uses its own instructions for them.
+/// The two 16-bit floats as kernels use them: the conversions of autograd/float16.hpp, and on a GPU its own instructions
+/// for them, which give the same bits.
 namespace folio::FOLIO_CUDA {
 
 /// bfloat16: float32's upper half; 8 bits of exponent, 7 of fraction.
@@ -20,10 +20,11 @@ struct bfloat16 {
   bfloat16() = default;
   __host__ __device__ explicit bfloat16(float value) : bits(rounded(value)) {}
   __host__ __device__ explicit operator float() const {
-    const std::uint32_t wide = std::uint32_t{bits} << 16;
-    float value;
-    memcpy(&value, &wide, sizeof value);
-    return value;
+#ifdef __CUDA_ARCH__
+    return __uint_as_float(std::uint32_t{bits} << 16);
+#else
+    return float16_bits::from_bfloat16(bits);
+#endif
   }
 
  private:
@@ -31,9 +32,7 @@ struct bfloat16 {
 #ifdef __CUDA_ARCH__
     return __bfloat16_as_ushort(__float2bfloat16_rn(value));
 #else
-    const auto wide = std::bit_cast<std::uint32_t>(value);
-    if ((wide & 0x7fffffffu) > 0x7f800000u) return 0x7fff;
-    return static_cast<std::uint16_t>((wide + 0x7fffu + (wide >> 16 & 1u)) >> 16);
+    return float16_bits::to_bfloat16(value);
 #endif
   }
 };
@@ -48,11 +47,7 @@ struct float16 {
 #ifdef __CUDA_ARCH__
     return __half2float(__ushort_as_half(bits));
 #else
-    // Moved into float32's fields and scaled by 2^112, the difference of the two biases; exact, subnormals included.
-    const std::uint32_t sign = (bits & 0x8000u) << 16, magnitude = bits & 0x7fffu;
-    if (magnitude >= 0x7c00u) return std::bit_cast<float>(sign | 0x7f800000u | (magnitude & 0x3ffu) << 13);
-    const float scaled = std::bit_cast<float>(magnitude << 13) * 0x1p112f;
-    return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(scaled));
+    return float16_bits::from_float16(bits);
 #endif
   }
 
@@ -61,15 +56,7 @@ struct float16 {
 #ifdef __CUDA_ARCH__
     return __half_as_ushort(__float2half_rn(value));
 #else
-    const auto wide = std::bit_cast<std::uint32_t>(value);
-    const std::uint32_t sign = wide >> 16 & 0x8000u, magnitude = wide & 0x7fffffffu;
-    if (magnitude > 0x7f800000u) return 0x7fff;
-    if (magnitude >= 0x477ff000u) return static_cast<std::uint16_t>(sign | 0x7c00u);  // 65520 and more
-    if (magnitude < 0x38800000u) {  // below 2^-14: counted in units of 2^-24 by the adder of 2^23's neighbourhood
-      const float shifted = std::bit_cast<float>(magnitude) * 0x1p24f + 0x1p23f;
-      return static_cast<std::uint16_t>(sign | (std::bit_cast<std::uint32_t>(shifted) - 0x4b000000u));
-    }
-    return static_cast<std::uint16_t>(sign | (magnitude + 0xfffu + (magnitude >> 13 & 1u) - 0x38000000u) >> 13);
+    return float16_bits::to_float16(value);
 #endif
   }
 };

@@ -10,7 +10,7 @@ namespace folio::FOLIO_CUDA {
 
 /// The kernels of autograd/kernels.def as this backend implements them; one that is missing does not link.
 namespace entry {
-#define KERNEL(name, layout, parameters) void name parameters;
+#define KERNEL(name, layout, halves, parameters) void name parameters;
 #include "autograd/kernels.def"
 #undef KERNEL
 }  // namespace entry

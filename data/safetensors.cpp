@@ -26,8 +26,9 @@ struct Named {
   std::string name;
   DType dtype;
 };
-constexpr std::pair<DType, const char*> dtype_names[] = {
-    {DType::float32, "F32"}, {DType::float64, "F64"}, {DType::int32, "I32"}, {DType::int64, "I64"}};
+constexpr std::pair<DType, const char*> dtype_names[] = {{DType::float32, "F32"},   {DType::float64, "F64"},
+                                                         {DType::bfloat16, "BF16"}, {DType::float16, "F16"},
+                                                         {DType::int32, "I32"},     {DType::int64, "I64"}};
 
 const char* text_of(DType dtype) {
   for (const auto& [known, text] : dtype_names) {
@@ -157,7 +158,7 @@ class Reader {
     const auto dtype = entry["dtype"].get<std::string>();
     const auto* found = std::find_if(std::begin(dtype_names), std::end(dtype_names),
                                      [&](const auto& known) { return dtype == known.second; });
-    check(found != std::end(dtype_names), "dtype '" + dtype + "' is not one of F32, F64, I32, I64", name);
+    check(found != std::end(dtype_names), "dtype '" + dtype + "' is not one of F32, F64, BF16, F16, I32, I64", name);
     e.dtype = found->first;
     check(entry["shape"].size() <= Dims::max_rank, "has more than 8 dimensions", name);
     std::uint64_t bytes = size_of(e.dtype);

@@ -19,7 +19,8 @@ MemoryEstimate estimated_memory(const Preset& preset) {
   const double logits_of_token = 2.0 * static_cast<double>(c.vocab_size);
   constexpr double bytes = 4;
   return {.model = 4 * bytes * static_cast<double>(count_parameters(c).total),
-          .per_window = bytes * (saved_of_token + logits_of_token) * static_cast<double>(c.context)};
+          .per_window = static_cast<double>(size_of(c.dtype)) * (saved_of_token + logits_of_token) *
+                        static_cast<double>(c.context)};
 }
 
 double available_memory() {

@@ -99,6 +99,15 @@ void RunLog::validated(std::int64_t step, const Validation& v) {
           .dump());
 }
 
+void RunLog::skipped(std::int64_t step, double loss_scale, std::int64_t so_far) {
+  row(nlohmann::ordered_json{{"step", step}, {"skipped", so_far}, {"loss_scale", loss_scale}}.dump());
+  clear_bar();
+  std::cout << fmt::format(
+                   "Step {} skipped: its gradients overflow float16; the loss scale is now {} ({} skipped so far)",
+                   step, loss_scale, so_far)
+            << std::endl;
+}
+
 void RunLog::sample(std::int64_t step, const std::string& text) {
   clear_bar();
   std::cout << "Sample after step " << step << ":\n" << text << "\n" << std::endl;

@@ -48,6 +48,8 @@ class RunLog {
   void sweeping(std::int64_t windows, std::int64_t of);
   /// Writes a step, and the sweep that followed it. Says so where validation gets worse while training gets better.
   void step(const StepMetrics& metrics, const std::optional<Validation>& validation = std::nullopt);
+  /// Says that a step's gradients overflowed float16 and left the weights alone.
+  void skipped(std::int64_t step, double loss_scale, std::int64_t so_far);
   void sample(std::int64_t step, const std::string& text);
   /// Says that the run has ended before its last step, and what has become of its weights.
   void stopped(std::int64_t step, const std::string& weights);

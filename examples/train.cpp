@@ -35,7 +35,7 @@ struct Arguments {
   std::optional<int> threads;
   std::optional<double> lr;
   std::optional<std::uint64_t> seed;
-  std::optional<std::string> data, out, gemm;
+  std::optional<std::string> data, out, gemm, dtype;
   std::vector<std::string> settings;
   std::optional<bool> tf32;
   bool count = false, profile = false;
@@ -58,6 +58,8 @@ void add_options(CLI::App& app, Arguments& a) {
   app.add_flag_function(
       "--tf32,!--no-tf32", [&](std::int64_t given) { a.tf32 = given > 0; },
       "float32 matrix products on a GPU round their factors to TensorFloat-32; on for cuda if not given");
+  app.add_option("--dtype", a.dtype, "activations and products in f32, bf16 or f16; parameters and loss stay f32")
+      ->check(CLI::IsMember({"f32", "bf16", "f16"}));
   app.add_option("--data", a.data, "the text; otherwise it is looked for, and downloaded if need be");
   app.add_option("--out", a.out, "folder of the run; runs/PRESET-TIME if not given");
   app.add_option("--set", a.settings, "key=value: any setting of the model or of the training")
@@ -82,6 +84,7 @@ Preset chosen_preset(const Arguments& a) {
   t.accumulate = a.accumulate.value_or(t.accumulate);
   t.lr = a.lr.value_or(t.lr);
   t.seed = a.seed.value_or(t.seed);
+  if (a.dtype) preset.model.set("dtype", *a.dtype);
   preset.model.validate();
   t.validate();
   return preset;
@@ -156,6 +159,11 @@ int train(const Arguments& arguments, const std::vector<std::string>& command) {
   });
   set_tf32(arguments.tf32.value_or(device == Device::cuda));
   if (arguments.threads) set_num_threads(*arguments.threads);
+  const bool in_halves = is_half(preset.model.dtype);
+  require(!in_halves || device == Device::cpu, [&] {
+    return fmt::format("device {} has no kernels for {}: train with --dtype f32, or with --device cpu", name_of(device),
+                       name_of(preset.model.dtype));
+  });
 
   const data::Text text = data::find_text(arguments.data, [](std::string_view line) { std::cout << line << "\n"; });
   const auto again = arguments.out ? with_option(command, "--out", next_folder(*arguments.out)) : command;
@@ -175,9 +183,10 @@ int train(const Arguments& arguments, const std::vector<std::string>& command) {
   DeepSeekLM model(preset.model, generator);
   model.to(device);
   std::cout << counted(count_parameters(preset.model)) << "\n"
-            << fmt::format("{} threads, matrix products by {}; {} tokens to train on, {} to validate on", num_threads(),
-                           name_of(gemm_provider()), data::with_thousands(std::ssize(corpus.train)),
-                           data::with_thousands(std::ssize(corpus.validation)))
+            << fmt::format(
+                   "{} threads, matrix products by {}{}; {} tokens to train on, {} to validate on", num_threads(),
+                   name_of(gemm_provider()), in_halves ? fmt::format(" in {}", name_of(preset.model.dtype)) : "",
+                   data::with_thousands(std::ssize(corpus.train)), data::with_thousands(std::ssize(corpus.validation)))
             << (preset.training.validate_every < 0
                     ? std::string("\n")
                     : fmt::format(", {} windows a sweep (--set validate_every=-1: none)\n",

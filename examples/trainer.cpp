@@ -82,7 +82,9 @@ Trainer::Trainer(DeepSeekLM& model, const data::Corpus& corpus, const TrainSetti
           {.lr = settings.lr, .beta1 = settings.beta1, .beta2 = settings.beta2, .weight_decay = settings.weight_decay}),
       schedule_(settings.lr_floor < 1
                     ? optim::Schedule::cosine(settings.lr, settings.warmup, settings.steps, settings.lr_floor)
-                    : optim::Schedule::constant(settings.lr, settings.warmup)) {}
+                    : optim::Schedule::constant(settings.lr, settings.warmup)) {
+  if (model.activation_dtype() == DType::float16) scaler_.emplace();
+}
 
 void Trainer::step(std::int64_t n) {
   const auto start = std::chrono::steady_clock::now();
@@ -90,7 +92,7 @@ void Trainer::step(std::int64_t n) {
   metrics.step = n;
   const bool swept = settings_.due(settings_.validate_every, n);
   const bool logged = n == 1 || settings_.due(settings_.log_every, n) || swept;
-  const double share = 1.0 / static_cast<double>(settings_.accumulate);
+  const double share = 1.0 / static_cast<double>(settings_.accumulate), scale = scaler_ ? scaler_->scale() : 1;
   ProfileSection part;
   for (std::int64_t micro = 0; micro < settings_.accumulate; ++micro) {
     part.next("batch");
@@ -100,7 +102,7 @@ void Trainer::step(std::int64_t n) {
     Tape tape;
     const LanguageModelLoss loss = model_.losses(inputs, targets);
     part.next("backward");
-    tape.backward(loss.total, full({}, share, loss.total.options()));
+    tape.backward(loss.total, full({}, share * scale, loss.total.options()));
     part.next("metrics");
     metrics.loss += share * loss.cross_entropy.item();
     if (logged) metrics.accuracy += share * accuracy(loss.logits, targets);
@@ -108,20 +110,34 @@ void Trainer::step(std::int64_t n) {
   part.next("clip");
   metrics.lr = schedule_(n - 1);
   optimizer_.set_lr(metrics.lr);
-  const optim::Clipped clipped = optim::clip_by_global_norm(model_.parameters(), settings_.clip);
+  const optim::Clipped clipped = optim::clip_by_global_norm(model_.parameters(), settings_.clip, scale);
   if (!std::isfinite(metrics.loss))
     throw Diverged(fmt::format("step {}: the loss is {}", n, metrics.loss) + calmer(metrics.lr));
-  require(std::isfinite(clipped.norm), [&] {
+  const bool skipped = scaler_ && !scaler_->update(clipped.not_finite.empty());
+  require(skipped || std::isfinite(clipped.norm), [&] {
     return fmt::format(
                "step {}: the loss is {:.4f}, and the gradient of '{}' is not finite and does not reach the weights", n,
                metrics.loss, clipped.not_finite) +
            calmer(metrics.lr);
   });
   metrics.grad_norm = clipped.norm;
-  part.next("optimizer");
-  optimizer_.step(clipped.factor);
-  part.next("router bias");
-  const std::vector<RouterStatistics> routers = model_.update_router_bias();
+  std::vector<RouterStatistics> routers;
+  if (skipped) {
+    part.next("skipped step");
+    optimizer_.zero_grad();
+    routers = model_.statistics();
+    model_.reset_statistics();
+    log_.skipped(n, scaler_->scale(), scaler_->skipped());
+    require(scaler_->scale() >= 1, [&] {
+      return fmt::format("step {}: gradients overflow float16 even with a loss scale of {}: use --dtype bf16", n,
+                         scaler_->scale());
+    });
+  } else {
+    part.next("optimizer");
+    optimizer_.step(clipped.factor);
+    part.next("router bias");
+    routers = model_.update_router_bias();
+  }
   part.end();
   if (n == 1 && settings_.steps > 1) Profile::forget_warm_up();
   window_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -9,6 +9,7 @@
 #include "nn/deepseek_lm.hpp"
 #include "optim/adamw.hpp"
 #include "optim/clip.hpp"
+#include "optim/loss_scaler.hpp"
 #include "optim/schedule.hpp"
 
 namespace folio::examples {
@@ -24,7 +25,7 @@ std::optional<Validation> validate(DeepSeekLM& model, const std::vector<std::int
                                    const std::function<bool(std::int64_t, std::int64_t)>& goes_on = {});
 
 /// The training loop: micro-batches → gradients → clipping → AdamW → router bias → validation where it is due, and what of
-/// it is worth telling.
+/// it is worth telling. In float16 the loss is scaled, and a step whose gradients overflow is skipped, counted and told.
 class Trainer {
  public:
   /// `stopped` says whether the run is to end before its last step.
@@ -32,9 +33,9 @@ class Trainer {
       DeepSeekLM& model, const data::Corpus& corpus, const TrainSettings& settings, RunLog& log,
       std::function<bool()> stopped = [] { return false; });
 
-  /// Runs every step, `after_step(n)` once step n (from 1) is done. A gradient that is not finite is an Error that names
-  /// the step and the parameter, before it reaches a weight; a loss, weight or validation loss that is not is Diverged.
-  /// The weights are finite when it returns.
+  /// Runs every step, `after_step(n)` once step n (from 1) is done. A gradient that is not finite, other than by float16's
+  /// overflow, is an Error that names the step and the parameter, before it reaches a weight; a loss, weight or validation
+  /// loss that is not is Diverged. The weights are finite when it returns.
   template <class AfterStep>
   void run(AfterStep&& after_step) {
     while (finished_ < settings_.steps && !stopped_()) {
@@ -59,6 +60,7 @@ class Trainer {
   data::RandomBatches batches_;
   optim::AdamW optimizer_;
   optim::Schedule schedule_;
+  std::optional<optim::LossScaler> scaler_;  ///< where activations are float16
   double window_seconds_ = 0;  ///< spent in steps since the last log line: validation and samples are not counted
   std::int64_t window_tokens_ = 0;
   std::int64_t finished_ = 0;

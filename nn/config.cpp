@@ -39,6 +39,10 @@ const Names<GroupScore>& names_of(GroupScore) {
   static const Names<GroupScore> names = {{"top2_sum", GroupScore::top2_sum}, {"max", GroupScore::max}};
   return names;
 }
+const Names<DType>& names_of(DType) {
+  static const Names<DType> names = {{"f32", DType::float32}, {"bf16", DType::bfloat16}, {"f16", DType::float16}};
+  return names;
+}
 const Names<bool>& names_of(bool) {
   static const Names<bool> names = {{"true", true}, {"false", false}};
   return names;
@@ -124,6 +128,7 @@ void for_each_key(Config& c, Visit&& visit) {
   KEY(dropout);
   KEY(init_std);
   KEY(rms_norm_eps);
+  KEY(dtype);
 #undef KEY
 }
 
@@ -230,6 +235,7 @@ void DeepSeekConfig::validate() const {
   check(dropout >= 0 && dropout < 1, "dropout is ", dropout, ", it must be in [0, 1)");
   check(std::isfinite(init_std) && init_std >= 0, "init_std is ", init_std, ", it must not be negative");
   check(rms_norm_eps > 0 && rms_norm_eps <= 1, "rms_norm_eps is ", rms_norm_eps, ", it must be in (0, 1]");
+  check(dtype == DType::float32 || is_half(dtype), "dtype is ", name_of(dtype), ", it must be f32, bf16 or f16");
   check(count<double>(*this).total < 0x1p62, "sizes that make 2^62 parameters or more");
 }
 

@@ -93,7 +93,7 @@ Tensor DeepSeekLM::head(const Tensor& x) const {
 
 Tensor DeepSeekLM::logits(const Tensor& ids, Auxiliary* auxiliary) {
   check_ids(ids, 0);
-  Tensor x = dropout_(embed_tokens(ids));  // (B, T, hidden)
+  Tensor x = dropout_(embed_tokens(ids).to(activation_dtype()));  // (B, T, hidden)
   for (auto& layer : layers) x = (*layer)(x, auxiliary);
   return head(x);  // (B, T, vocab)
 }
@@ -111,7 +111,7 @@ LanguageModelLoss DeepSeekLM::losses(const Tensor& ids, const Tensor& targets) {
 Tensor DeepSeekLM::decode(const Tensor& ids, LatentCache& cache, bool last_only) {
   const NoRecording pause;
   check_ids(ids, cache.length());
-  Tensor x = embed_tokens(ids);  // (B, n, hidden)
+  Tensor x = embed_tokens(ids).to(cache.dtype());  // (B, n, hidden)
   for (std::size_t i = 0; i < layers.size(); ++i) x = layers[i]->decode(x, cache.layer(static_cast<std::int64_t>(i)));
   if (last_only) x = x.slice(1, x.dim(1) - 1, x.dim(1));
   return head(x);

@@ -46,6 +46,8 @@ class DeepSeekLM : public Module {
 
   const DeepSeekConfig& config() const { return config_; }
   Options options() const { return embed_tokens.weight.options(); }
+  /// Of activations while training: the configuration's 16-bit dtype, or else that of the parameters.
+  DType activation_dtype() const { return is_half(config_.dtype) ? config_.dtype : options().dtype; }
 
   /// ids (B, T) index, T ≤ context → (B, T, vocab).
   Tensor logits(const Tensor& ids, Auxiliary* auxiliary = nullptr);
@@ -54,7 +56,8 @@ class DeepSeekLM : public Module {
   LanguageModelLoss losses(const Tensor& ids, const Tensor& targets);
 
   /// Logits of the next tokens, ids (B, n), behind those in the cache, which it extends: (B, n, vocab), or (B, 1,
-  /// vocab) of the last alone. Nothing is recorded. In evaluation mode only: training would drop out and count loads.
+  /// vocab) of the last alone. Activations are of the cache's dtype. Nothing is recorded. In evaluation mode only: training
+  /// would drop out and count loads.
   Tensor decode(const Tensor& ids, LatentCache& cache, bool last_only = false);
 
   /// Per layer with experts: see DeepSeekMoE. `update_router_bias` belongs after each optimizer step.

@@ -85,8 +85,8 @@ Tensor DeepSeekMoE::operator()(const Tensor& x, Auxiliary* auxiliary) {
   const Tensor rows = x.reshape({batch * length, x.dim(2)});  // (N, hidden)
   const Gating gating = gate(rows);
   const Routing routing = route(gating.chosen, width);
-  const Tensor each = experts(dispatch_rows(rows, routing), routing);       // (N·k, hidden)
-  Tensor y = combine_rows(each, gating.weights.to(each.dtype()), routing);  // (N, hidden)
+  const Tensor each = experts(dispatch_rows(rows, routing), routing);  // (N·k, hidden)
+  Tensor y = combine_rows(each, gating.weights, routing);              // (N, hidden)
   if (shared_experts) y = y + (*shared_experts)(rows);
   if (auxiliary != nullptr && training() && config_.sequence_loss_alpha > 0 && x.numel() > 0) {
     const Tensor scores = gating.scores.reshape({batch, length, width});

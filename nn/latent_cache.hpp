@@ -29,6 +29,7 @@ class LatentCache {
   Layer& layer(std::int64_t i) { return layers_.at(static_cast<std::size_t>(i)); }
   std::int64_t length() const { return layers_.front().length; }
   std::int64_t capacity() const { return layers_.front().capacity(); }
+  DType dtype() const { return layers_.front().c.dtype(); }
   /// Forgets all tokens; keeps the room.
   void clear();
 

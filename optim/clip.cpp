@@ -17,8 +17,9 @@ double squared_norm(const Tensor& x) {
 
 }  // namespace
 
-Clipped clip_by_global_norm(const Parameters& parameters, double max_norm) {
+Clipped clip_by_global_norm(const Parameters& parameters, double max_norm, double scale) {
   check(max_norm > 0, "clip_by_global_norm", "max_norm", max_norm, "above 0");
+  check(std::isfinite(scale) && scale > 0, "clip_by_global_norm", "scale", scale, "finite and above 0");
   Clipped clipped;
   double total = 0;
   for (const Parameter& p : parameters) {
@@ -28,11 +29,12 @@ Clipped clip_by_global_norm(const Parameters& parameters, double max_norm) {
     if (!std::isfinite(square) && clipped.not_finite.empty()) clipped.not_finite = p.name;
     total += square;
   }
-  clipped.norm = std::sqrt(total);
+  clipped.norm = std::sqrt(total) / scale;
+  clipped.factor = 1 / scale;
   if (!std::isfinite(clipped.norm)) {
     clipped.factor = std::numeric_limits<double>::quiet_NaN();
   } else if (clipped.norm > max_norm) {
-    clipped.factor = max_norm / clipped.norm;
+    clipped.factor = max_norm / clipped.norm / scale;
   }
   return clipped;
 }

@@ -17,6 +17,10 @@ void check_trainable(const Parameter& p) {
     return "optimizer: parameter '" + p.name + "' must be a packed float leaf that requires a gradient, it is " +
            (x.defined() ? describe(x) : "undefined");
   });
+  require(!is_half(x.dtype()), [&] {
+    return "optimizer: parameter '" + p.name + "' is " + describe(x) +
+           ", in which small updates round away: keep it in float32, which ops take beside 16-bit activations";
+  });
 }
 
 }  // namespace

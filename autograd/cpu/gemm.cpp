@@ -5,6 +5,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "autograd/cpu/elementwise.hpp"
 #include "autograd/cpu/gemm_onednn.hpp"
 #include "autograd/cpu/parallel.hpp"
 #include "autograd/settings.hpp"
@@ -63,8 +64,8 @@ Extents tile_of(std::int64_t m, std::int64_t n, std::int64_t k) {
   return best;
 }
 
-template <class T>
-void cut(const Product<T>& p, std::size_t index, std::vector<Tile>& tiles) {
+template <class T, class Out>
+void cut(const Product<T, Out>& p, std::size_t index, std::vector<Tile>& tiles) {
   if (p.m == 0 || p.n == 0) return;
   const Extents tile = tile_of(p.m, p.n, p.k);
   for (std::int64_t i = 0; i < p.m; i += tile.rows) {
@@ -88,41 +89,100 @@ void multiply_eigen(const Product<T>& p) {
   });
 }
 
-/// One row or column: a matrix-vector product, bound by memory.
+/// x as float32 in `buffer`, in the layout that it has.
 template <class T>
-bool is_vector(const Product<T>& p) {
+Matrix<const float> widened(const Matrix<const T>& x, std::int64_t rows, std::int64_t columns,
+                            std::vector<float>& buffer) {
+  if (x.column_stride != 1) return widened(x.transposed(), columns, rows, buffer).transposed();
+  buffer.resize(static_cast<std::size_t>(rows * columns));
+  for (std::int64_t i = 0; i < rows; ++i) {
+    detail::pack_run(x.data + i * x.row_stride, 1, columns, buffer.data() + i * columns);
+  }
+  return {buffer.data(), columns, 1};
+}
+
+/// A product of 16-bit floats where nobody multiplies them as they are: blocks of it in float32, which stay in the cache.
+template <class T, class Out>
+void multiply_widened(const Product<T, Out>& p) {
+  constexpr std::int64_t most_rows = 256, most_columns = 512, most_inner = 512;
+  static thread_local std::vector<float> a, b, c;
+  for (std::int64_t i = 0; i < p.m; i += most_rows) {
+    for (std::int64_t j = 0; j < p.n; j += most_columns) {
+      const std::int64_t rows = std::min(most_rows, p.m - i), columns = std::min(most_columns, p.n - j);
+      const Matrix<Out> out = p.c.at(i, j);
+      Matrix<float> sum;
+      if constexpr (std::is_same_v<Out, float>) {
+        sum = out;
+      } else {
+        if (p.accumulate) widened<Out>({out.data, out.row_stride, 1}, rows, columns, c);
+        c.resize(static_cast<std::size_t>(rows * columns));
+        sum = {c.data(), columns, 1};
+      }
+      for (std::int64_t l = 0; l < p.k; l += most_inner) {
+        const std::int64_t inner = std::min(most_inner, p.k - l);
+        multiply<float>({rows, columns, inner, widened(p.a.at(i, l), rows, inner, a),
+                         widened(p.b.at(l, j), inner, columns, b), sum, p.accumulate || l > 0});
+      }
+      if constexpr (!std::is_same_v<Out, float>) {
+        for (std::int64_t r = 0; r < rows; ++r) {
+          detail::unpack_run(sum.data + r * columns, columns, out.data + r * out.row_stride, 1);
+        }
+      }
+    }
+  }
+}
+
+/// One row or column: a matrix-vector product, bound by memory.
+template <class T, class Out>
+bool is_vector(const Product<T, Out>& p) {
   return p.m == 1 || p.n == 1;
 }
 
 }  // namespace
 
-template <class T>
-void multiply(const Product<T>& p) {
+template <class T, class Out>
+void multiply(const Product<T, Out>& p) {
   if (p.m == 0 || p.n == 0) return;
   if (p.k == 0) {
-    if (!p.accumulate) Strided<RowMajor<T>>(p.c.data, p.m, p.n, Eigen::OuterStride<>(p.c.row_stride)).setZero();
+    if (p.accumulate) return;
+    for (std::int64_t i = 0; i < p.m; ++i) std::fill_n(p.c.data + i * p.c.row_stride, p.n, Out{});
     return;
   }
-  if constexpr (std::is_same_v<T, float>) {
-    if (gemm_provider() == GemmProvider::onednn && !is_vector(p)) return multiply_onednn(p);
+  if constexpr (!std::is_same_v<T, double>) {
+    if (gemm_provider() == GemmProvider::onednn && !is_vector(p) && onednn_multiplies(dtype_of<T>())) {
+      return multiply_onednn(p);
+    }
   }
-  multiply_eigen(p);
+  if constexpr (is_half_type<T>) {
+    multiply_widened(p);
+  } else {
+    multiply_eigen(p);
+  }
 }
 
-template <class T>
-void multiply_all(std::span<const Product<T>> products) {
+template <class T, class Out>
+void multiply_all(std::span<const std::type_identity_t<Product<T, Out>>> products) {
   std::vector<Tile> tiles;
   for (std::size_t i = 0; i < products.size(); ++i) cut(products[i], i, tiles);
   parallel_for(static_cast<std::int64_t>(tiles.size()), [&](std::int64_t i) {
     const Tile& t = tiles[static_cast<std::size_t>(i)];
-    const Product<T>& p = products[t.product];
-    multiply<T>({t.rows, t.columns, p.k, p.a.at(t.row, 0), p.b.at(0, t.column), p.c.at(t.row, t.column), p.accumulate});
+    const Product<T, Out>& p = products[t.product];
+    multiply<T, Out>(
+        {t.rows, t.columns, p.k, p.a.at(t.row, 0), p.b.at(0, t.column), p.c.at(t.row, t.column), p.accumulate});
   });
 }
 
-template void multiply<float>(const Product<float>&);
-template void multiply<double>(const Product<double>&);
+template void multiply(const Product<float>&);
+template void multiply(const Product<double>&);
+template void multiply(const Product<bfloat16>&);
+template void multiply(const Product<bfloat16, float>&);
+template void multiply(const Product<float16>&);
+template void multiply(const Product<float16, float>&);
 template void multiply_all<float>(std::span<const Product<float>>);
 template void multiply_all<double>(std::span<const Product<double>>);
+template void multiply_all<bfloat16>(std::span<const Product<bfloat16>>);
+template void multiply_all<bfloat16, float>(std::span<const Product<bfloat16, float>>);
+template void multiply_all<float16>(std::span<const Product<float16>>);
+template void multiply_all<float16, float>(std::span<const Product<float16, float>>);
 
 }  // namespace folio::cpu

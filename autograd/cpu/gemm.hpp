@@ -2,6 +2,7 @@
 // The one seam for matrix products on the CPU.
 #include <cstdint>
 #include <span>
+#include <type_traits>
 
 #include "autograd/dtype.hpp"
 
@@ -20,23 +21,34 @@ struct Matrix {
   Matrix transposed() const { return {data, column_stride, row_stride}; }
 };
 
-/// C (m, n) = A (m, k) · B (k, n), or C += A · B. C is row-major (column_stride 1).
-template <class T>
+/// C (m, n) = A (m, k) · B (k, n), or C += A · B. C is row-major (column_stride 1). 16-bit floats are multiplied and summed
+/// in float32, and C is rounded once, or is float32.
+template <class T, class Out = T>
 struct Product {
   std::int64_t m, n, k;
   Matrix<const T> a;
   Matrix<const T> b;
-  Matrix<T> c;
+  Matrix<Out> c;
   bool accumulate = false;
 };
 
 /// Computes one product on the calling thread.
-template <class T>
-void multiply(const Product<T>& product);
+template <class T, class Out = T>
+void multiply(const Product<T, Out>& product);
 
 /// Computes independent products on all threads, each cut into tiles by its shape alone, so that any number of threads
 /// gives the same bits.
-template <class T>
-void multiply_all(std::span<const Product<T>> products);
+template <class T, class Out = T>
+void multiply_all(std::span<const std::type_identity_t<Product<T, Out>>> products);
+
+/// Calls `f(T{}, Out{})` with the element types of a product's operands and of its result.
+template <class F>
+void visit_product(DType operands, DType result, F&& f) {
+  if (!is_half(operands)) return visit_float(result, [&](auto tag) { f(tag, tag); });
+  visit_half(operands, [&](auto tag) {
+    if (result == operands) return f(tag, tag);
+    f(tag, float{});
+  });
+}
 
 }  // namespace folio::cpu

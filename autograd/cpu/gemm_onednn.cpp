@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <oneapi/dnnl/dnnl.hpp>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -16,7 +17,16 @@ const bool has_onednn = true;
 
 namespace {
 
-constexpr dnnl::memory::data_type float32 = dnnl::memory::data_type::f32;
+using Type = dnnl::memory::data_type;
+
+Type type_of(DType dtype) {
+  switch (dtype) {
+    case DType::bfloat16: return Type::bf16;
+    case DType::float16: return Type::f16;
+    default: return Type::f32;
+  }
+}
+
 constexpr std::int64_t at_run_time = DNNL_RUNTIME_DIM_VAL;
 constexpr std::size_t most_primitives = 512;  // per thread
 
@@ -47,15 +57,20 @@ struct HashKey {
   }
 };
 
+/// Of the operands and of the result.
+struct Types {
+  Type in, out;
+};
+
 struct Layouts {
   dnnl::memory::desc a, b, c;
 };
 
-Layouts layouts_of(const Key& key) {
+Layouts layouts_of(const Key& key, Types types) {
   const auto [m, n, k, a_row, a_column, b_row, b_column, c_row, accumulate] = key;
-  return {{{m, k}, float32, dnnl::memory::dims{a_row, a_column}},
-          {{k, n}, float32, dnnl::memory::dims{b_row, b_column}},
-          {{m, n}, float32, dnnl::memory::dims{c_row, 1}}};
+  return {{{m, k}, types.in, dnnl::memory::dims{a_row, a_column}},
+          {{k, n}, types.in, dnnl::memory::dims{b_row, b_column}},
+          {{m, n}, types.out, dnnl::memory::dims{c_row, 1}}};
 }
 
 struct Primitive {
@@ -76,8 +91,16 @@ std::unordered_map<int, dnnl::memory> arguments_of(const Layouts& layouts, std::
   return all;
 }
 
-Primitive make_primitive(const Key& key) {
-  const Layouts layouts = layouts_of(key);
+dnnl::matmul::primitive_desc describe(const Layouts& layouts, const dnnl::primitive_attr& attributes) {
+#if DNNL_VERSION_MAJOR < 3
+  return {{layouts.a, layouts.b, layouts.c}, attributes, engine()};
+#else
+  return {engine(), layouts.a, layouts.b, layouts.c, attributes};
+#endif
+}
+
+Primitive make_primitive(const Key& key, Types types) {
+  const Layouts layouts = layouts_of(key, types);
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   if (key.back() != 0) {
@@ -85,41 +108,56 @@ Primitive make_primitive(const Key& key) {
     sum.append_sum(1);
     attributes.set_post_ops(sum);
   }
-#if DNNL_VERSION_MAJOR < 3
-  const dnnl::matmul::primitive_desc description({layouts.a, layouts.b, layouts.c}, attributes, engine());
-#else
-  const dnnl::matmul::primitive_desc description(engine(), layouts.a, layouts.b, layouts.c, attributes);
-#endif
+  const dnnl::matmul::primitive_desc description = describe(layouts, attributes);
   const std::size_t bytes = description.scratchpad_desc().get_size();
   const bool fixed = key.front() != at_run_time;
   return {dnnl::matmul(description), bytes,
           fixed ? arguments_of(layouts, bytes) : std::unordered_map<int, dnnl::memory>()};
 }
 
+/// Whether the library has a kernel of its own for a dtype; others go through float32 inside it, slower than here.
+bool has_kernel(Type type) {
+  constexpr std::int64_t n = 64;
+  try {
+    const Layouts layouts = layouts_of({n, n, n, n, 1, n, 1, n, 0}, {type, type});
+    return std::string(describe(layouts, {}).impl_info_str()).starts_with("brg");
+  } catch (const dnnl::error&) {
+    return false;
+  }
+}
+
 /// Worth a primitive of its own: rows or inner extents that follow from the data are seldom whole blocks.
-bool is_regular(const Product<float>& p) {
+template <class T, class Out>
+bool is_regular(const Product<T, Out>& p) {
   constexpr std::int64_t block = 64;
   return p.m % block == 0 && p.k % block == 0;
 }
 
 /// What one thread keeps from call to call.
 struct Workshop {
-  std::unordered_map<Key, Primitive, HashKey> primitives;
-  std::vector<std::byte> scratch;
+  Types types;
+  std::unordered_map<Key, Primitive, HashKey> primitives{};
+  std::vector<std::byte> scratch{};
   dnnl::stream stream{engine()};
 
   Primitive& primitive(const Key& key) {
     const auto found = primitives.find(key);
     if (found != primitives.end()) return found->second;
     if (primitives.size() >= most_primitives) primitives.clear();
-    return primitives.emplace(key, make_primitive(key)).first->second;
+    return primitives.emplace(key, make_primitive(key, types)).first->second;
   }
 };
 
 }  // namespace
 
-void multiply_onednn(const Product<float>& p) {
-  static thread_local Workshop workshop;
+bool onednn_multiplies(DType dtype) {
+  static const bool bfloat16s = has_kernel(Type::bf16), float16s = has_kernel(Type::f16);
+  return dtype == DType::float32 || (dtype == DType::bfloat16 && bfloat16s) || (dtype == DType::float16 && float16s);
+}
+
+template <class T, class Out>
+void multiply_onednn(const Product<T, Out>& p) {
+  static thread_local Workshop workshop{{type_of(dtype_of<T>()), type_of(dtype_of<Out>())}};
   const OneThread alone;
   const Key shape = {
       p.m,         p.n, p.k, p.a.row_stride, p.a.column_stride, p.b.row_stride, p.b.column_stride, p.c.row_stride,
@@ -140,7 +178,7 @@ void multiply_onednn(const Product<float>& p) {
   Primitive& primitive = workshop.primitive(key);
   std::unordered_map<int, dnnl::memory> given;
   auto& arguments = primitive.arguments.empty() ? given : primitive.arguments;
-  if (arguments.empty()) arguments = arguments_of(layouts_of(shape), primitive.scratch_bytes);
+  if (arguments.empty()) arguments = arguments_of(layouts_of(shape, workshop.types), primitive.scratch_bytes);
   if (workshop.scratch.size() < primitive.scratch_bytes) workshop.scratch.resize(primitive.scratch_bytes);
   const auto point = [&](int argument, const void* data) {
     arguments.at(argument).set_data_handle(const_cast<void*>(data), workshop.stream);
@@ -152,5 +190,11 @@ void multiply_onednn(const Product<float>& p) {
   primitive.run.execute(workshop.stream, arguments);
   workshop.stream.wait();
 }
+
+template void multiply_onednn(const Product<float>&);
+template void multiply_onednn(const Product<bfloat16>&);
+template void multiply_onednn(const Product<bfloat16, float>&);
+template void multiply_onednn(const Product<float16>&);
+template void multiply_onednn(const Product<float16, float>&);
 
 }  // namespace folio::cpu

@@ -7,7 +7,12 @@ namespace folio::cpu {
 /// Whether this build has it.
 extern const bool has_onednn;
 
-/// Computes one product with m, n, k ≥ 1 on the calling thread.
-void multiply_onednn(const Product<float>& product);
+/// Whether it multiplies matrices of this dtype with instructions made for it: float32 always, 16-bit floats where the
+/// processor has them and the library knows them.
+bool onednn_multiplies(DType dtype);
+
+/// Computes one product with m, n, k ≥ 1, of a dtype that it multiplies, on the calling thread.
+template <class T, class Out>
+void multiply_onednn(const Product<T, Out>& product);
 
 }  // namespace folio::cpu

@@ -5,6 +5,16 @@ namespace folio::cpu {
 
 const bool has_onednn = false;
 
-void multiply_onednn(const Product<float>&) { throw Error("matmul: this build has no onednn"); }
+bool onednn_multiplies(DType) { return false; }
+
+template <class T, class Out>
+void multiply_onednn(const Product<T, Out>&) {
+  throw Error("matmul: this build has no onednn");
+}
+template void multiply_onednn(const Product<float>&);
+template void multiply_onednn(const Product<bfloat16>&);
+template void multiply_onednn(const Product<bfloat16, float>&);
+template void multiply_onednn(const Product<float16>&);
+template void multiply_onednn(const Product<float16, float>&);
 
 }  // namespace folio::cpu

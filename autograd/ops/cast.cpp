@@ -13,7 +13,7 @@ void cpu::convert(const Tensor& x, Tensor& y) {
       using To = decltype(to);
       parallel_ranges(x.numel(), 32768, [&](std::int64_t begin, std::int64_t end) {
         std::transform(x.ptr<From>() + begin, x.ptr<From>() + end, y.ptr<To>() + begin,
-                       [](From value) { return static_cast<To>(value); });
+                       [](From value) { return convert_to<To>(value); });
       });
     });
   });

@@ -270,7 +270,7 @@ Tensor causal_attention(const Tensor& q, const Tensor& k, const Tensor& v, const
                         std::int64_t offset) {
   check(q, k, v, shared_key, offset);
   Tensor y = empty({q.dim(0), q.dim(1), q.dim(2), v.dim(3)}, q.options());
-  Tensor log_sum = empty({q.dim(0), q.dim(2), q.dim(1)}, q.options());  // (B, H, T)
+  Tensor log_sum = empty({q.dim(0), q.dim(2), q.dim(1)}, statistics_options(q));  // (B, H, T)
   kernel::causal_attention(readable(q), readable(k), readable(v), readable(shared_key), scale, offset, y, log_sum);
   return record({.op = op::causal_attention,
                  .inputs = {q, k, v, shared_key},

@@ -5,7 +5,7 @@
 namespace folio {
 
 void cpu::clamp(const Tensor& x, double low, double high, Tensor& y) {
-  visit_float(y.dtype(), [&](auto tag) {
+  visit_compute(y.dtype(), [&](auto tag) {
     using T = decltype(tag);
     map_elements<T>(
         y,
@@ -17,7 +17,7 @@ void cpu::clamp(const Tensor& x, double low, double high, Tensor& y) {
 }
 
 void cpu::clamp_mask(const Tensor& x, double low, double high, Tensor& mask) {
-  visit_float(x.dtype(), [&](auto tag) {
+  visit_compute(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
     map_elements<std::int32_t>(
         mask,

@@ -1,31 +1,50 @@
 // y[t] = Σ_r w[t, r]·rows[row_of[t, r]], in order of r
 // drows[row_of[t, r]] = w[t, r]·dy[t],  dw[t, r] = ⟨dy[t], rows[row_of[t, r]]⟩
+#include <vector>
+
 #include "autograd/cpu/elementwise.hpp"
 #include "autograd/cpu/indices.hpp"
 #include "autograd/ops/op.hpp"
 
 namespace folio {
 
+namespace {
+
+/// The i-th weight as T; undefined weights stand for ones.
+template <class T>
+auto weights_of(const Tensor& weights) {
+  return [all = cpu::detail::Elements<T>(weights), given = weights.defined()](std::int64_t i) {
+    T buffer = 1;
+    return given ? *all.read(i, 1, 1, &buffer) : buffer;
+  };
+}
+
+}  // namespace
+
 /// Undefined weights stand for ones.
 void cpu::combine_rows(const Tensor& rows, const Tensor& weights, const Tensor& row_of, Tensor& y) {
   check_permutation(row_of, "combine_rows");
   const std::int64_t tokens = row_of.dim(0), k = row_of.dim(1), width = y.dim(1);
   const auto* row = row_of.ptr<std::int32_t>();
-  visit_float(y.dtype(), [&](auto tag) {
+  visit_compute(y.dtype(), [&](auto tag) {
     using T = decltype(tag);
+    const detail::Elements<T> from(rows), to(y);
+    const auto weight_of = weights_of<T>(weights);
     parallel_ranges(tokens, 1 + detail::task / (k * width + 1), [&](std::int64_t begin, std::int64_t end) {
+      std::vector<T> in_buffer(static_cast<std::size_t>(width)), out_buffer(in_buffer.size());
       for (std::int64_t t = begin; t < end; ++t) {
-        MutableRow<T> out(y.ptr<T>() + t * width, width);
+        T* target = to.target(t * width, 1, out_buffer.data());
+        MutableRow<T> out(target, width);
         if (k == 0) out.setZero();
         for (std::int64_t i = t * k; i < (t + 1) * k; ++i) {
-          const Row<T> in(rows.ptr<T>() + row[i] * width, width);
-          const T weight = weights.defined() ? weights.ptr<T>()[i] : T{1};
+          const Row<T> in(from.read(row[i] * width, 1, width, in_buffer.data()), width);
           if (i == t * k) {
-            out = weight * in;
+            out = weight_of(i) * in;
           } else {
-            out += weight * in;
+            out += weight_of(i) * in;
           }
         }
+        to.write(target, t * width, 1, width);
       }
     });
   });
@@ -36,21 +55,33 @@ void cpu::combine_rows_backward(const Tensor& dy, const Tensor& rows, const Tens
                                 Tensor& drows, Tensor& dweights) {
   const std::int64_t tokens = row_of.dim(0), k = row_of.dim(1), width = dy.dim(1);
   const auto* row = row_of.ptr<std::int32_t>();
-  visit_float(dy.dtype(), [&](auto tag) {
+  visit_compute(dy.dtype(), [&](auto tag) {
     using T = decltype(tag);
+    const detail::Elements<T> upstream(dy), from(rows), to(drows), to_weights(dweights);
+    const auto weight_of = weights_of<T>(weights);
     parallel_ranges(tokens, 1 + detail::task / (k * width + 1), [&](std::int64_t begin, std::int64_t end) {
+      std::vector<T> g_buffer(static_cast<std::size_t>(width)), buffer(g_buffer.size());
       for (std::int64_t i = begin * k; i < end * k; ++i) {
-        const Row<T> g(dy.ptr<T>() + i / k * width, width);
+        const Row<T> g(upstream.read(i / k * width, 1, width, g_buffer.data()), width);
         const std::int64_t at = row[i] * width;
-        if (dweights.defined()) dweights.ptr<T>()[i] = (g * Row<T>(rows.ptr<T>() + at, width)).sum();
-        if (drows.defined()) MutableRow<T>(drows.ptr<T>() + at, width) = weights.ptr<T>()[i] * g;
+        if (dweights.defined()) {
+          T along = (g * Row<T>(from.read(at, 1, width, buffer.data()), width)).sum();
+          T* target = to_weights.target(i, 1, &along);
+          *target = along;
+          to_weights.write(target, i, 1, 1);
+        }
+        if (drows.defined()) {
+          T* target = to.target(at, 1, buffer.data());
+          MutableRow<T>(target, width) = weight_of(i) * g;
+          to.write(target, at, 1, width);
+        }
       }
     });
   });
 }
 
 Tensor combine_rows(const Tensor& rows, const Tensor& weights, const Routing& routing) {
-  require_same_float(rows, weights, "combine_rows");
+  require_weight(rows, weights, "combine_rows");
   const Tensor& row_of = routing.row_of;  // (tokens, k)
   require(row_of.rank() == 2 && row_of.dtype() == DType::int32 && weights.shape() == row_of.shape() &&
               rows.rank() == 2 && rows.dim(0) == row_of.numel(),
@@ -69,7 +100,7 @@ Tensor combine_rows(const Tensor& rows, const Tensor& weights, const Routing& ro
        .backward = [](const Entry& e, const Tensors& dy) -> Tensors {
          Tensor drows, dweights;
          if (e.needs(0)) drows = empty(e.input_shape(0), dy[0].options());
-         if (e.needs(1)) dweights = empty(e.input_shape(1), dy[0].options());
+         if (e.needs(1)) dweights = empty(e.input_shape(1), e.inputs[1]->options);
          kernel::combine_rows_backward(dy[0], e.saved(0), e.saved(1), e.saved(2), drows, dweights);
          return {drows, dweights};
        }});

@@ -111,8 +111,9 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets, CrossEntropyOp
   require(options.label_smoothing >= 0 && options.label_smoothing <= 1, [&] {
     return "cross_entropy: label smoothing must be in [0, 1], got " + std::to_string(options.label_smoothing);
   });
-  Tensor lse = empty(targets.shape(), logits.options());  // (…)
-  Tensor share = empty({}, logits.options()), loss = empty({}, logits.options());
+  const Options wide = statistics_options(logits);
+  Tensor lse = empty(targets.shape(), wide);  // (…)
+  Tensor share = empty({}, wide), loss = empty({}, wide);
   kernel::cross_entropy(logits, targets, options.ignored, options.label_smoothing, lse, share, loss);
   return record({.op = op::cross_entropy,
                  .inputs = {logits},
@@ -121,7 +122,7 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets, CrossEntropyOp
                  .parameters = options,
                  .backward = [](const Entry& e, const Tensors& dy) -> Tensors {
                    const auto& options = e.parameter<CrossEntropyOptions>();
-                   Tensor dlogits = empty(e.input_shape(0), dy[0].options());
+                   Tensor dlogits = empty(e.input_shape(0), e.inputs[0]->options);
                    kernel::cross_entropy_backward(dy[0], e.saved(0), e.saved(1), options.ignored,
                                                   options.label_smoothing, e.saved(2), e.saved(3), dlogits);
                    return {dlogits};

@@ -1,4 +1,5 @@
 // y[row_of[t, r]] = x[t] for every r      dx[t] = Σ_r dy[row_of[t, r]]
+#include "autograd/cpu/bits.hpp"
 #include "autograd/cpu/elementwise.hpp"
 #include "autograd/cpu/indices.hpp"
 #include "autograd/ops/op.hpp"
@@ -9,7 +10,7 @@ void cpu::dispatch_rows(const Tensor& x, const Tensor& row_of, Tensor& y) {
   check_permutation(row_of, "dispatch_rows");
   const std::int64_t tokens = row_of.dim(0), k = row_of.dim(1), width = x.dim(1);
   const auto* row = row_of.ptr<std::int32_t>();
-  visit_float(x.dtype(), [&](auto tag) {
+  visit_bits(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
     parallel_ranges(tokens, 1 + detail::task / (k * width + 1), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin * k; i < end * k; ++i) {

@@ -1,4 +1,5 @@
 // y[j] = table[index[j]], whole rows      dtable[i] = Σ dy[j] over the j that index[j] = i, in order of j
+#include "autograd/cpu/bits.hpp"
 #include "autograd/cpu/elementwise.hpp"
 #include "autograd/cpu/indices.hpp"
 #include "autograd/ops/op.hpp"
@@ -9,7 +10,7 @@ void cpu::embedding(const Tensor& table, const Tensor& index, Tensor& y) {
   check_indices(index, table.dim(0), "embedding", table);
   const std::int64_t rows = index.numel();
   const std::int64_t width = rows == 0 ? 0 : y.numel() / rows;
-  visit_float(y.dtype(), [&](auto type) {
+  visit_bits(y.dtype(), [&](auto type) {
     visit_index(index.dtype(), [&](auto tag) {
       using T = decltype(type);
       const auto* at = index.ptr<decltype(tag)>();

@@ -18,12 +18,12 @@ cpu::Matrix<Element> matrix_of(const Tensor& weight, std::int64_t e) {
 }
 
 /// One product per expert, all of them shared out together: product(expert, first row, rows).
-template <class T, class MakeProduct>
+template <class T, class Out, class MakeProduct>
 void multiply_each(const Tensor& offsets, MakeProduct&& product) {
   const auto* at = offsets.ptr<std::int32_t>();
-  std::vector<cpu::Product<T>> products;
+  std::vector<cpu::Product<T, Out>> products;
   for (std::int64_t e = 0; e + 1 < offsets.numel(); ++e) products.push_back(product(e, at[e], at[e + 1] - at[e]));
-  cpu::multiply_all<T>(products);
+  cpu::multiply_all<T, Out>(products);
 }
 
 void check_offsets(const Tensor& offsets, std::int64_t rows) {
@@ -42,37 +42,44 @@ void check_offsets(const Tensor& offsets, std::int64_t rows) {
 void cpu::expert_matmul(const Tensor& x, const Tensor& weight, const Tensor& offsets, Tensor& y) {
   check_offsets(offsets, x.dim(0));
   const std::int64_t in = weight.dim(2), out = weight.dim(1);
-  visit_float(y.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    multiply_each<T>(offsets, [&](std::int64_t e, std::int64_t row, std::int64_t rows) -> Product<T> {
-      return {
-          rows, out, in, rows_from<T>(x, row), matrix_of<T>(weight, e).transposed(), {y.ptr<T>() + row * out, out, 1}};
+  visit_product(x.dtype(), y.dtype(), [&](auto operands, auto result) {
+    using T = decltype(operands);
+    using Out = decltype(result);
+    multiply_each<T, Out>(offsets, [&](std::int64_t e, std::int64_t row, std::int64_t rows) -> Product<T, Out> {
+      return {rows,
+              out,
+              in,
+              rows_from<T>(x, row),
+              matrix_of<T>(weight, e).transposed(),
+              {y.ptr<Out>() + row * out, out, 1}};
     });
   });
 }
 
 void cpu::expert_matmul_dx(const Tensor& dy, const Tensor& weight, const Tensor& offsets, Tensor& dx) {
   const std::int64_t in = weight.dim(2), out = weight.dim(1);
-  visit_float(dx.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    multiply_each<T>(offsets, [&](std::int64_t e, std::int64_t row, std::int64_t rows) -> Product<T> {
-      return {rows, in, out, rows_from<T>(dy, row), matrix_of<T>(weight, e), {dx.ptr<T>() + row * in, in, 1}};
+  visit_product(dy.dtype(), dx.dtype(), [&](auto operands, auto result) {
+    using T = decltype(operands);
+    using Out = decltype(result);
+    multiply_each<T, Out>(offsets, [&](std::int64_t e, std::int64_t row, std::int64_t rows) -> Product<T, Out> {
+      return {rows, in, out, rows_from<T>(dy, row), matrix_of<T>(weight, e), {dx.ptr<Out>() + row * in, in, 1}};
     });
   });
 }
 
 void cpu::expert_matmul_dw(const Tensor& dy, const Tensor& x, const Tensor& offsets, Tensor& dweight) {
   const std::int64_t in = dweight.dim(2), out = dweight.dim(1);
-  visit_float(dweight.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    multiply_each<T>(offsets, [&](std::int64_t e, std::int64_t row, std::int64_t rows) -> Product<T> {
-      return {out, in, rows, rows_from<T>(dy, row).transposed(), rows_from<T>(x, row), matrix_of<T, T>(dweight, e)};
+  visit_product(dy.dtype(), dweight.dtype(), [&](auto operands, auto result) {
+    using T = decltype(operands);
+    using Out = decltype(result);
+    multiply_each<T, Out>(offsets, [&](std::int64_t e, std::int64_t row, std::int64_t rows) -> Product<T, Out> {
+      return {out, in, rows, rows_from<T>(dy, row).transposed(), rows_from<T>(x, row), matrix_of<Out, Out>(dweight, e)};
     });
   });
 }
 
 Tensor expert_matmul(const Tensor& x, const Tensor& weight, const Tensor& offsets) {
-  require_same_float(x, weight, "expert_matmul");
+  require_weight(x, weight, "expert_matmul");
   const bool fits = x.rank() == 2 && weight.rank() == 3 && x.dim(1) == weight.dim(2) && offsets.defined() &&
                     offsets.dtype() == DType::int32 && offsets.shape() == Shape{weight.dim(0) + 1};
   require(fits, [&] {
@@ -80,11 +87,12 @@ Tensor expert_matmul(const Tensor& x, const Tensor& weight, const Tensor& offset
            describe(offsets) + " do not fit: needs (rows, in), (experts, out, in) and int32 (experts + 1)";
   });
   Tensor y = empty({x.dim(0), weight.dim(1)}, x.options());  // (rows, out)
-  kernel::expert_matmul(x, weight, offsets, y);
+  const Tensor w = cast(weight.detach(), x.dtype());
+  kernel::expert_matmul(x, w, offsets, y);
   return record({.op = op::expert_matmul,
                  .inputs = {x, weight},
                  .outputs = {y},
-                 .saved = {weight.requires_grad() ? x : Tensor(), x.requires_grad() ? weight : Tensor(), offsets},
+                 .saved = {weight.requires_grad() ? x : Tensor(), x.requires_grad() ? w : Tensor(), offsets},
                  .backward = [](const Entry& e, const Tensors& dy) -> Tensors {
                    Tensor dx, dweight;
                    if (e.needs(0)) {
@@ -92,7 +100,7 @@ Tensor expert_matmul(const Tensor& x, const Tensor& weight, const Tensor& offset
                      kernel::expert_matmul_dx(dy[0], e.saved(1), e.saved(2), dx);
                    }
                    if (e.needs(1)) {
-                     dweight = empty(e.input_shape(1), dy[0].options());
+                     dweight = empty(e.input_shape(1), e.inputs[1]->options);
                      kernel::expert_matmul_dw(dy[0], e.saved(0), e.saved(2), dweight);
                    }
                    return {dx, dweight};

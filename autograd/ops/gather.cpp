@@ -1,4 +1,5 @@
 // y[…, i, …] = x[…, index[…, i, …], …]      dx[…, index[…, i, …], …] += dy[…, i, …] in order of i
+#include "autograd/cpu/bits.hpp"
 #include "autograd/cpu/elementwise.hpp"
 #include "autograd/cpu/indices.hpp"
 #include "autograd/ops/op.hpp"
@@ -40,7 +41,7 @@ void for_each_chosen(const Tensor& x, int dim, const Tensor& index, F&& f) {
 
 void cpu::gather(const Tensor& x, int dim, const Tensor& index, Tensor& y) {
   check_indices(index, x.dim(dim), "gather", x);
-  visit_float(x.dtype(), [&](auto type) {
+  visit_bits(x.dtype(), [&](auto type) {
     visit_index(index.dtype(), [&](auto tag) {
       using T = decltype(type);
       for_each_chosen<decltype(tag)>(

@@ -15,14 +15,14 @@ auto normal_cdf(const cpu::Row<T>& x) {
 }  // namespace
 
 void cpu::gelu(const Tensor& x, Tensor& y) {
-  visit_float(y.dtype(), [&](auto tag) {
+  visit_compute(y.dtype(), [&](auto tag) {
     map_elements<decltype(tag)>(
         y, [](const auto& x) { return x * normal_cdf<decltype(tag)>(x); }, x);
   });
 }
 
 void cpu::gelu_backward(const Tensor& dy, const Tensor& x, Tensor& dx) {
-  visit_float(dx.dtype(), [&](auto tag) {
+  visit_compute(dx.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const T peak = std::numbers::inv_sqrtpi_v<T> / std::numbers::sqrt2_v<T>;  // φ(0)
     map_elements<T>(

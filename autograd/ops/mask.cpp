@@ -7,7 +7,7 @@
 namespace folio {
 
 void cpu::apply_mask(const Tensor& mask, bool kept, double factor, const Tensor& x, Tensor& y) {
-  visit_float(y.dtype(), [&](auto type) {
+  visit_compute(y.dtype(), [&](auto type) {
     visit_index(mask.dtype(), [&](auto tag) {
       using T = decltype(type);
       using M = decltype(tag);

@@ -41,13 +41,14 @@ cpu::Matrix<const T> as_matrix(const Tensor& x) {
 void cpu::matmul(const Tensor& a, const Tensor& b, bool accumulate, Tensor& y) {
   const Tensor left = readable(a.detach());
   const Tensor right = readable(b.detach());
-  visit_float(y.dtype(), [&](auto tag) {
-    using T = decltype(tag);
+  visit_product(a.dtype(), y.dtype(), [&](auto in, auto out) {
+    using T = decltype(in);
+    using Out = decltype(out);
     const Shape batch = leading(y.shape());
     const std::int64_t m = y.dim(-2), n = y.dim(-1), k = a.dim(-1);
     const Strides a_strides = broadcast_strides(leading(left.shape()), left.strides(), batch);
     const Strides b_strides = broadcast_strides(leading(right.shape()), right.strides(), batch);
-    std::vector<Product<T>> products;
+    std::vector<Product<T, Out>> products;
     for (std::int64_t i = 0; i < numel(batch); ++i) {
       Matrix<const T> am = as_matrix<T>(left), bm = as_matrix<T>(right);
       std::int64_t rest = i;
@@ -55,9 +56,9 @@ void cpu::matmul(const Tensor& a, const Tensor& b, bool accumulate, Tensor& y) {
         am.data += rest % batch[d] * a_strides[d];
         bm.data += rest % batch[d] * b_strides[d];
       }
-      products.push_back({m, n, k, am, bm, {y.ptr<T>() + i * m * n, n, 1}, accumulate});
+      products.push_back({m, n, k, am, bm, {y.ptr<Out>() + i * m * n, n, 1}, accumulate});
     }
-    multiply_all<T>(products);
+    multiply_all<T, Out>(products);
   });
 }
 

@@ -5,13 +5,14 @@ namespace folio {
 
 Tensor mean(const Tensor& x, const Dims& dims, bool keep) {
   require_float(x, "mean");
-  Tensor y = sum(x.detach(), dims, keep);
+  Tensor y = sum(cast(x.detach(), compute_dtype(x.dtype())), dims, keep);
   Shape kept = dims.empty() ? Shape::filled(x.rank(), 1) : x.shape();
   for (std::int64_t d : dims) kept[normalize_dim(static_cast<int>(d), x.rank(), "mean")] = 1;
   std::int64_t n = 1;
   for (int d = 0; d < x.rank(); ++d) n *= kept[d] == 1 ? x.shape()[d] : 1;
   require(n > 0, [&] { return "mean: over no elements: " + describe(x) + " over dimensions " + to_string(dims); });
   kernel::scale(y, 1 / static_cast<double>(n), 0, y);
+  y = cast(y, x.dtype());
   return record({.op = op::mean,
                  .inputs = {x},
                  .outputs = {y},

@@ -42,11 +42,22 @@ void require_index(const Tensor& x, const char* op) {
           [&] { return std::string(op) + ": needs an index tensor (int32 or int64), got " + describe(x); });
 }
 
+Options statistics_options(const Tensor& x) { return {compute_dtype(x.dtype()), x.device()}; }
+
 void require_same_float(const Tensor& a, const Tensor& b, const char* op) {
   require_float(a, op);
   require_float(b, op);
   require(a.dtype() == b.dtype(), [&] {
     return std::string(op) + ": dtypes differ: " + describe(a) + " and " + describe(b) + "; convert one with to(DType)";
+  });
+}
+
+void require_weight(const Tensor& x, const Tensor& weight, const char* op) {
+  require_float(x, op);
+  require_float(weight, op);
+  require(weight.dtype() == x.dtype() || weight.dtype() == compute_dtype(x.dtype()), [&] {
+    return std::string(op) + ": a weight of " + describe(weight) + " does not go with " + describe(x) +
+           "; convert one with to(DType)";
   });
 }
 

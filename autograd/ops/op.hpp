@@ -14,8 +14,14 @@ Tensor unit_inner(const Tensor& x);
 /// (…, d) as (rows, d), the last dimension at stride 1: a view where the layout allows, else a packed copy.
 Tensor unit_rows(const Tensor& x);
 
+/// Where an op keeps statistics of x: on its device, in the dtype that it is computed in.
+Options statistics_options(const Tensor& x);
+
 /// Checks that both are float tensors of one dtype.
 void require_same_float(const Tensor& a, const Tensor& b, const char* op);
+/// Checks that a weight has the dtype of x, or is float32 beside an x of 16 bits: a master weight, which takes part as it
+/// is and gets its gradient in float32.
+void require_weight(const Tensor& x, const Tensor& weight, const char* op);
 void require_float(const Tensor& x, const char* op);
 void require_index(const Tensor& x, const char* op);
 

@@ -21,7 +21,7 @@ void cpu::power(const Tensor& x, double exponent, Tensor& y) {
   if (exponent == 3)
     return map_floats(
         y, [](const auto& x) { return x.cube(); }, x);
-  visit_float(y.dtype(), [&](auto tag) {
+  visit_compute(y.dtype(), [&](auto tag) {
     using T = decltype(tag);
     map_elements<T>(
         y, [p = static_cast<T>(exponent)](const auto& x) { return x.pow(p); }, x);

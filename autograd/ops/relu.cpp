@@ -10,7 +10,7 @@ void cpu::relu(const Tensor& x, Tensor& y) {
 }
 
 void cpu::relu_mask(const Tensor& x, Tensor& mask) {
-  visit_float(x.dtype(), [&](auto tag) {
+  visit_compute(x.dtype(), [&](auto tag) {
     map_elements<std::int32_t>(
         mask, [](const auto& x) { return (!(x <= 0)).template cast<std::int32_t>(); }, As<decltype(tag)>{x});
   });

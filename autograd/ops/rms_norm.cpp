@@ -13,16 +13,21 @@ constexpr std::int64_t rows_per_task = 64;  // also the rows whose part of dw is
 }  // namespace
 
 void cpu::rms_norm(const Tensor& x, const Tensor& weight, double eps, Tensor& y, Tensor& r) {
-  visit_float(x.dtype(), [&](auto tag) {
+  visit_compute(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const std::int64_t rows = x.dim(0), d = x.dim(1), row_stride = x.strides()[0];
     if (d == 0) return r.fill(0);
-    const Row<T> w(weight.ptr<T>(), d);
+    const detail::Elements<T> from(x), to(y);
+    std::vector<T> w_buffer(static_cast<std::size_t>(d));
+    const Row<T> w(detail::Elements<T>(weight).read(0, 1, d, w_buffer.data()), d);
     parallel_ranges(rows, rows_per_task, [&](std::int64_t begin, std::int64_t end) {
+      std::vector<T> in_buffer(w_buffer.size()), out_buffer(w_buffer.size());
       for (std::int64_t i = begin; i < end; ++i) {
-        const Row<T> in(x.ptr<T>() + i * row_stride, d);
+        const Row<T> in(from.read(i * row_stride, 1, d, in_buffer.data()), d);
         const T scale = 1 / std::sqrt(in.square().sum() / static_cast<T>(d) + static_cast<T>(eps));
-        MutableRow<T>(y.ptr<T>() + i * d, d) = in * scale * w;
+        T* out = to.target(i * d, 1, out_buffer.data());
+        MutableRow<T>(out, d) = in * scale * w;
+        to.write(out, i * d, 1, d);
         r.ptr<T>()[i] = scale;
       }
     });
@@ -31,41 +36,48 @@ void cpu::rms_norm(const Tensor& x, const Tensor& weight, double eps, Tensor& y,
 
 void cpu::rms_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& r, Tensor& dx,
                             Tensor& dw) {
-  visit_float(x.dtype(), [&](auto tag) {
+  visit_compute(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const std::int64_t rows = x.dim(0), d = x.dim(1);
     if (d == 0) return;
+    const detail::Elements<T> from(x), upstream(dy), to(dx), to_w(dw);
     const std::int64_t blocks = (rows + rows_per_task - 1) / rows_per_task;
     std::vector<T> parts(dw.defined() ? static_cast<std::size_t>(blocks * d) : 0);
-    const Row<T> w(weight.ptr<T>(), d);
+    std::vector<T> w_buffer(static_cast<std::size_t>(d));
+    const Row<T> w(detail::Elements<T>(weight).read(0, 1, d, w_buffer.data()), d);
     parallel_for(blocks, [&](std::int64_t block) {
+      std::vector<T> in_buffer(w_buffer.size()), g_buffer(w_buffer.size()), out_buffer(w_buffer.size());
       for (std::int64_t i = block * rows_per_task; i < std::min(rows, (block + 1) * rows_per_task); ++i) {
-        const Row<T> in(x.ptr<T>() + i * x.strides()[0], d);
-        const Row<T> g(dy.ptr<T>() + i * dy.strides()[0], d);
+        const Row<T> in(from.read(i * x.strides()[0], 1, d, in_buffer.data()), d);
+        const Row<T> g(upstream.read(i * dy.strides()[0], 1, d, g_buffer.data()), d);
         const T scale = r.ptr<T>()[i];
         if (dx.defined()) {
           const T along = scale * scale * scale * (g * w * in).sum() / static_cast<T>(d);
-          MutableRow<T>(dx.ptr<T>() + i * d, d) = g * w * scale - in * along;
+          T* out = to.target(i * d, 1, out_buffer.data());
+          MutableRow<T>(out, d) = g * w * scale - in * along;
+          to.write(out, i * d, 1, d);
         }
         if (dw.defined()) MutableRow<T>(parts.data() + block * d, d) += g * in * scale;
       }
     });
     if (!dw.defined()) return;
-    MutableRow<T> total(dw.ptr<T>(), d);
+    T* out = to_w.target(0, 1, w_buffer.data());
+    MutableRow<T> total(out, d);
     total.setZero();
     for (std::int64_t block = 0; block < blocks; ++block) total += Row<T>(parts.data() + block * d, d);
+    to_w.write(out, 0, 1, d);
   });
 }
 
 Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
-  require_same_float(x, weight, "rms_norm");
+  require_weight(x, weight, "rms_norm");
   require(x.rank() >= 1 && weight.rank() == 1 && x.dim(-1) == weight.dim(0), [&] {
     return "rms_norm: input " + to_string(x.shape()) + " and weight " + to_string(weight.shape()) +
            " do not fit: needs (…, d) and (d)";
   });
   const Tensor rows = unit_rows(x);  // (rows, d)
   Tensor y = empty(x.shape(), x.options());
-  Tensor r = empty({rows.dim(0)}, x.options());
+  Tensor r = empty({rows.dim(0)}, statistics_options(x));
   kernel::rms_norm(rows, contiguous(weight.detach()), eps, y, r);
   return record({.op = op::rms_norm,
                  .inputs = {x, weight},
@@ -74,7 +86,7 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
                  .backward = [](const Entry& e, const Tensors& dy) -> Tensors {
                    Tensor dx, dw;
                    if (e.needs(0)) dx = empty(e.input_shape(0), dy[0].options());
-                   if (e.needs(1)) dw = empty(e.input_shape(1), dy[0].options());
+                   if (e.needs(1)) dw = empty(e.input_shape(1), e.inputs[1]->options);
                    kernel::rms_norm_backward(unit_rows(dy[0]), unit_rows(e.saved(0)), contiguous(e.saved(1)),
                                              e.saved(2), dx, dw);
                    return {dx, dw};

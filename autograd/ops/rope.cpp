@@ -3,7 +3,7 @@
 #include <cmath>
 #include <vector>
 
-#include "autograd/cpu/parallel.hpp"
+#include "autograd/cpu/elementwise.hpp"
 #include "autograd/ops/op.hpp"
 
 namespace folio {
@@ -49,18 +49,23 @@ struct Turning {
 }  // namespace
 
 void cpu::rope(const Tensor& x, const Tensor& turns, std::int64_t skip, RopePairs layout, bool inverse, Tensor& y) {
-  visit_float(x.dtype(), [&](auto tag) {
+  visit_compute(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
+    const detail::Elements<T> in(x), out(y);
     const std::int64_t length = x.dim(1), heads = x.dim(2), width = x.dim(3), pairs = turns.dim(2);
     const Strides& stride = x.strides();
     parallel_ranges(x.dim(0) * length, 16, [&](std::int64_t begin, std::int64_t end) {
+      std::vector<T> in_buffer(static_cast<std::size_t>(width)), out_buffer(in_buffer.size());
       for (std::int64_t i = begin; i < end; ++i) {
         const T* cosine = turns.ptr<T>() + i % length * 2 * pairs;
         for (std::int64_t h = 0; h < heads; ++h) {
-          const T* from = x.ptr<T>() + i / length * stride[0] + i % length * stride[1] + h * stride[2];
-          T* to = y.ptr<T>() + (i * heads + h) * width;
+          const std::int64_t at = (i * heads + h) * width;
+          const T* from =
+              in.read(i / length * stride[0] + i % length * stride[1] + h * stride[2], 1, width, in_buffer.data());
+          T* to = out.target(at, 1, out_buffer.data());
           std::copy(from, from + skip, to);
           turn(from + skip, cosine, cosine + pairs, inverse ? T{-1} : T{1}, pairs, layout, to + skip);
+          out.write(to, at, 1, width);
         }
       }
     });
@@ -77,7 +82,8 @@ Tensor rope(const Tensor& x, RopeOptions options) {
     return "rope: offset " + std::to_string(options.offset) + " must not be negative, base " +
            std::to_string(options.base) + " must be positive";
   });
-  const Tensor turns = turns_of(x.dim(1), (x.dim(3) - options.skip) / 2, options, x.options());  // (T, 2, R/2)
+  const Tensor turns =
+      turns_of(x.dim(1), (x.dim(3) - options.skip) / 2, options, statistics_options(x));  // (T, 2, R/2)
   Tensor y = empty(x.shape(), x.options());
   kernel::rope(unit_inner(x), turns, options.skip, options.pairs, false, y);
   return record({.op = op::rope,

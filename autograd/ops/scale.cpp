@@ -5,7 +5,7 @@
 namespace folio {
 
 void cpu::scale(const Tensor& x, double factor, double shift, Tensor& y) {
-  visit_float(y.dtype(), [&](auto tag) {
+  visit_compute(y.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const T a = static_cast<T>(factor);
     const T b = static_cast<T>(shift);

@@ -10,7 +10,7 @@ void cpu::silu(const Tensor& x, Tensor& y) {
 }
 
 void cpu::silu_backward(const Tensor& dy, const Tensor& x, Tensor& dx) {
-  visit_float(dx.dtype(), [&](auto tag) {
+  visit_compute(dx.dtype(), [&](auto tag) {
     using T = decltype(tag);
     map_elements<T>(
         dx,

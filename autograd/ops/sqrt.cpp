@@ -8,7 +8,7 @@ namespace folio {
 
 void cpu::sqrt(const Tensor& x, Tensor& y) {
   // Eigen's packets make √∞ a NaN and drop denormals; the processor's own instruction is exact.
-  visit_float(y.dtype(), [&](auto tag) {
+  visit_compute(y.dtype(), [&](auto tag) {
     using T = decltype(tag);
     map_elements<T>(
         y, [](const auto& x) { return x.unaryExpr([](T value) { return std::sqrt(value); }); }, x);

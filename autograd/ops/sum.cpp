@@ -56,7 +56,7 @@ Tensor sum(const Tensor& x, const Dims& dims, bool keep) {
   }
   if (dims.empty()) reduced.fill(true);
 
-  Tensor y = x.detach();
+  Tensor y = cast(x.detach(), compute_dtype(x.dtype()));
   Shape kept;     // with extents of 1
   Shape dropped;  // without them
   for (int d = x.rank() - 1; d >= 0;) {
@@ -72,7 +72,7 @@ Tensor sum(const Tensor& x, const Dims& dims, bool keep) {
     kept.push_back(gone ? 1 : x.shape()[d]);
     if (!gone) dropped.push_back(x.shape()[d]);
   }
-  if (x.rank() == 0) y = x.clone();
+  y = x.rank() == 0 ? x.clone() : cast(y, x.dtype());
   y = Tensor(y.storage(), 0, keep ? kept : dropped, contiguous_strides(keep ? kept : dropped), y.dtype());
   return record({.op = op::sum,
                  .inputs = {x},

@@ -13,21 +13,30 @@ void cpu::swiglu(const Tensor& gate, const Tensor& up, Tensor& y) {
 }
 
 void cpu::swiglu_backward(const Tensor& dy, const Tensor& gate, const Tensor& up, Tensor& dgate, Tensor& dup) {
-  visit_float(dy.dtype(), [&](auto tag) {
+  visit_compute(dy.dtype(), [&](auto tag) {
     using T = decltype(tag);
+    const detail::Elements<T> upstream(dy), of_gate(gate), of_up(up), to_gate(dgate), to_up(dup);
     constexpr std::int64_t width = 1024;  // columns at once, their σ in L1
     const std::int64_t d = dy.dim(1), pieces = (d + width - 1) / width;
     parallel_ranges(dy.dim(0) * pieces, 16, [&](std::int64_t begin, std::int64_t end) {
-      std::array<T, width> buffer;
+      std::array<T, width> g_buffer, gate_buffer, up_buffer, sigma_buffer, out_buffer;
       for (std::int64_t i = begin; i < end; ++i) {
         const std::int64_t row = i / pieces, column = i % pieces * width;
         const std::int64_t columns = std::min(width, d - column);
-        const auto in = [&](const Tensor& x) { return Row<T>(x.ptr<T>() + row * x.strides()[0] + column, columns); };
-        const auto out = [&](const Tensor& x) { return MutableRow<T>(x.ptr<T>() + row * d + column, columns); };
-        MutableRow<T> sigma(buffer.data(), columns);
-        sigma = 1 / (1 + (-in(gate)).exp());
-        if (dup.defined()) out(dup) = in(dy)*in(gate)*sigma;
-        if (dgate.defined()) out(dgate) = in(dy)*in(up)*sigma * (1 + in(gate) * (1 - sigma));
+        const auto in = [&](const Tensor& x, const detail::Elements<T>& from, std::array<T, width>& buffer) {
+          return Row<T>(from.read(row * x.strides()[0] + column, 1, columns, buffer.data()), columns);
+        };
+        const auto store = [&](const detail::Elements<T>& to, const auto& formula) {
+          const std::int64_t at = row * d + column;
+          T* target = to.target(at, 1, out_buffer.data());
+          MutableRow<T>(target, columns) = formula;
+          to.write(target, at, 1, columns);
+        };
+        const auto g = in(dy, upstream, g_buffer), x = in(gate, of_gate, gate_buffer), u = in(up, of_up, up_buffer);
+        MutableRow<T> sigma(sigma_buffer.data(), columns);
+        sigma = 1 / (1 + (-x).exp());
+        if (dup.defined()) store(to_up, g * x * sigma);
+        if (dgate.defined()) store(to_gate, g * u * sigma * (1 + x * (1 - sigma)));
       }
     });
   });

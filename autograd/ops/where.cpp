@@ -5,7 +5,7 @@
 namespace folio {
 
 void cpu::where(const Tensor& condition, const Tensor& a, const Tensor& b, Tensor& y) {
-  visit_float(y.dtype(), [&](auto type) {
+  visit_compute(y.dtype(), [&](auto type) {
     visit_index(condition.dtype(), [&](auto tag) {
       using C = decltype(tag);
       map_elements<decltype(type)>(

@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 
 #include "autograd/error.hpp"
 #include "autograd/random.hpp"
@@ -30,9 +31,10 @@ class Using {
   GemmProvider before_ = gemm_provider();
 };
 
-/// A matrix of whole numbers from −8 to 8 in a wider buffer, so that float32 products of them are exact.
+/// A matrix of whole numbers from −8 to 8 in a wider buffer, so that products of them are exact in float32.
+template <class T>
 struct Stored {
-  std::vector<float> values;
+  std::vector<T> values;
   std::int64_t rows, columns, row_stride, column_stride;
 
   Stored(std::int64_t rows, std::int64_t columns, bool transposed, std::int64_t pad, RandomStream stream)
@@ -42,14 +44,19 @@ struct Stored {
         column_stride(transposed ? rows + pad : 1) {
     values.resize(static_cast<std::size_t>((transposed ? columns : rows) * std::max(row_stride, column_stride) + 1));
     for (std::size_t i = 0; i < values.size(); ++i) {
-      values[i] = static_cast<float>(std::floor(17 * stream.uniform(static_cast<std::int64_t>(i)))) - 8;
+      values[i] = convert_to<T>(std::floor(17 * stream.uniform(static_cast<std::int64_t>(i))) - 8);
     }
   }
-  float at(std::int64_t i, std::int64_t j) const {
-    return values[static_cast<std::size_t>(i * row_stride + j * column_stride)];
+  double at(std::int64_t i, std::int64_t j) const {
+    return convert_to<double>(values[static_cast<std::size_t>(i * row_stride + j * column_stride)]);
   }
-  Matrix<const float> matrix() const { return {values.data(), row_stride, column_stride}; }
+  Matrix<const T> matrix() const { return {values.data(), row_stride, column_stride}; }
 };
+
+template <class T>
+bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
+}
 
 struct Sizes {
   std::int64_t m, n, k;
@@ -67,34 +74,36 @@ Sizes draw_sizes() {
 }
 
 /// The product by every provider against plain sums; whole numbers, so equal to the last bit.
+template <class T, class Out = T>
 void check_product(Sizes s, bool ta, bool tb, std::int64_t pad, bool accumulate, bool whole, std::int64_t seed) {
   Generator generator(static_cast<std::uint64_t>(seed));
-  const Stored a(s.m, s.k, ta, pad, generator.next_stream()), b(s.k, s.n, tb, pad, generator.next_stream());
-  const Stored before(s.m, s.n, false, pad, generator.next_stream());
-  std::vector<float> wanted = before.values;
+  const Stored<T> a(s.m, s.k, ta, pad, generator.next_stream()), b(s.k, s.n, tb, pad, generator.next_stream());
+  const Stored<Out> before(s.m, s.n, false, pad, generator.next_stream());
+  std::vector<Out> wanted = before.values;
   for (std::int64_t i = 0; i < s.m; ++i) {
     for (std::int64_t j = 0; j < s.n; ++j) {
       double sum = accumulate ? before.at(i, j) : 0;
-      for (std::int64_t l = 0; l < s.k; ++l) sum += static_cast<double>(a.at(i, l)) * b.at(l, j);
-      wanted[static_cast<std::size_t>(i * before.row_stride + j)] = static_cast<float>(sum);
+      for (std::int64_t l = 0; l < s.k; ++l) sum += a.at(i, l) * b.at(l, j);
+      wanted[static_cast<std::size_t>(i * before.row_stride + j)] = convert_to<Out>(sum);
     }
   }
   for (GemmProvider provider : gemm_providers()) {
     const Using chosen(provider);
-    Stored c = before;
-    const Product<float> product = {s.m,       s.n, s.k, a.matrix(), b.matrix(), {c.values.data(), c.row_stride, 1},
-                                    accumulate};
+    Stored<Out> c = before;
+    const Product<T, Out> product = {s.m,       s.n, s.k, a.matrix(), b.matrix(), {c.values.data(), c.row_stride, 1},
+                                     accumulate};
     if (whole) {
-      cpu::multiply_all<float>(std::span(&product, 1));
+      cpu::multiply_all<T, Out>(std::span(&product, 1));
     } else {
       cpu::multiply(product);
     }
-    RC_ASSERT(c.values == wanted);  // the padding between rows included
+    RC_ASSERT(same_bits(c.values, wanted));  // the padding between rows included
   }
 }
 
-TEST(Gemm, IsTheSumOfProductsWithEveryProviderForAnyLayout) {
-  EXPECT_TRUE(rc::check([] {
+template <class T, class Out = T>
+bool holds_for_any_layout() {
+  return rc::check([] {
     const Sizes s = draw_sizes();
     const bool ta = *rc::gen::arbitrary<bool>(), tb = *rc::gen::arbitrary<bool>(), add = *rc::gen::arbitrary<bool>();
     const bool whole = *rc::gen::arbitrary<bool>();
@@ -103,8 +112,18 @@ TEST(Gemm, IsTheSumOfProductsWithEveryProviderForAnyLayout) {
     RC_CLASSIFY(s.m % 64 == 0 && s.k % 64 == 0 && s.m * s.n * s.k > 0, "whole blocks");
     RC_CLASSIFY(s.m * s.n * s.k == 0, "zero-size");
     RC_CLASSIFY(s.m == 1 || s.n == 1, "vector");
-    check_product(s, ta, tb, pad, add, whole, seed);
-  }));
+    check_product<T, Out>(s, ta, tb, pad, add, whole, seed);
+  });
+}
+
+TEST(Gemm, IsTheSumOfProductsWithEveryProviderForAnyLayout) { EXPECT_TRUE(holds_for_any_layout<float>()); }
+TEST(Gemm, Bfloat16ProductsAreSummedInFloat32AndRoundedOnce) {
+  EXPECT_TRUE(holds_for_any_layout<bfloat16>());
+  EXPECT_TRUE((holds_for_any_layout<bfloat16, float>()));
+}
+TEST(Gemm, Float16ProductsAreSummedInFloat32AndRoundedOnce) {
+  EXPECT_TRUE(holds_for_any_layout<float16>());
+  EXPECT_TRUE((holds_for_any_layout<float16, float>()));
 }
 
 TEST(Gemm, NotANumberReachesItsRowAndColumnWithEveryProvider) {
@@ -131,7 +150,7 @@ TEST(Gemm, NotANumberReachesItsRowAndColumnWithEveryProvider) {
 }
 
 TEST(Gemm, ManyShapesDoNotPileUpPrimitives) {
-  for (std::int64_t i = 1; i <= 700; ++i) check_product({64, i, 64}, false, i % 2 == 0, 0, i % 3 == 0, false, i);
+  for (std::int64_t i = 1; i <= 700; ++i) check_product<float>({64, i, 64}, false, i % 2 == 0, 0, i % 3 == 0, false, i);
 }
 
 TEST(Gemm, AProviderThatIsNotThereIsAClearError) {

@@ -58,10 +58,10 @@ void expect_same_bits(const std::string& name, const Function& f, const Tensors&
   for (GemmProvider provider : gemm_providers()) expect_same_bits_with(provider, name, f, inputs);
 }
 
-Tensors in_float32(const Tensors& xs) {
-  Tensors converted;
-  for (const Tensor& x : xs) converted.push_back(is_float(x.dtype()) ? x.to(DType::float32) : x);
-  return converted;
+Tensors converted(const Tensors& xs, DType dtype) {
+  Tensors all;
+  for (const Tensor& x : xs) all.push_back(is_float(x.dtype()) ? x.to(dtype) : x);
+  return all;
 }
 
 }  // namespace
@@ -74,19 +74,20 @@ TEST(Threads, RefusesNumbersThatTheSystemCannotGive) {
 
 TEST(Threads, EveryOpGivesTheSameBitsForAnyNumber) {
   for (const OpCase& c : all_cases()) {
-    for (std::uint64_t seed = 0; seed < 4; ++seed) {
-      Draw draw(seed, 24);
+    std::uint64_t seed = 0;
+    for (const DType dtype : {DType::float64, DType::float32, DType::bfloat16, DType::float16}) {
+      Draw draw(seed++, 24);
       const Problem p = c.draw(draw);
-      expect_same_bits(c.op + (" " + p.description), p.f, seed % 2 ? in_float32(p.inputs) : p.inputs);
+      expect_same_bits(c.op + (" " + p.description), p.f, converted(p.inputs, dtype));
     }
   }
 }
 
 // Large enough that every kernel cuts its work into several tasks.
-TEST(Threads, LargeOpsGiveTheSameBitsForAnyNumber) {
+void expect_same_bits_of_large_ops(DType dtype) {
   Generator g(7);
   Draw draw(7);
-  const auto normal = [&](const Shape& shape) { return randn(shape, g); };
+  const auto normal = [&](const Shape& shape) { return randn(shape, g, {dtype}); };
   expect_same_bits("matmul", [](const Tensors& t) -> Tensors { return {matmul(t[0], t[1])}; },
                    {normal({2, 700, 300}), normal({300, 500})});
   expect_same_bits("linear", [](const Tensors& t) -> Tensors { return {linear(t[0], t[1])}; },
@@ -122,5 +123,8 @@ TEST(Threads, LargeOpsGiveTheSameBitsForAnyNumber) {
       },
       {normal({1500, 192}), normal({9, 256, 192}), normal({1500, 2})});
 }
+
+TEST(Threads, LargeOpsGiveTheSameBitsForAnyNumber) { expect_same_bits_of_large_ops(DType::float32); }
+TEST(Threads, LargeOpsOf16BitFloatsGiveTheSameBitsForAnyNumber) { expect_same_bits_of_large_ops(DType::bfloat16); }
 
 }  // namespace folio::testing

@@ -47,7 +47,8 @@ TEST_F(Safetensors, KeepsEveryValueShapeAndDtype) {
     const int count = *rc::gen::inRange(0, 5);
     for (int i = 0; i < count; ++i) {
       const Shape shape = {*rc::gen::inRange<std::int64_t>(0, 4), *rc::gen::inRange<std::int64_t>(1, 4)};
-      const DType dtype = *rc::gen::element(DType::float32, DType::float64, DType::int32, DType::int64);
+      const DType dtype = *rc::gen::element(DType::float32, DType::float64, DType::int32, DType::int64, DType::bfloat16,
+                                            DType::float16);
       const Tensor x = uniform(shape, generator, -100, 100, {dtype});
       file.tensors["tensor " + std::to_string(i)] = *rc::gen::arbitrary<bool>() ? x.transpose(0, 1) : x;
     }
@@ -67,6 +68,16 @@ TEST_F(Safetensors, KeepsEveryValueShapeAndDtype) {
     RC_ASSERT(back.metadata.at("note") == file.metadata.at("note"));
   });
   EXPECT_TRUE(held);
+}
+
+TEST_F(Safetensors, NamesThe16BitFloatsAsOthersDo) {
+  save_safetensors(folder_ / "halves",
+                   {{{"b", full({}, 1, {DType::bfloat16})}, {"h", full({}, 1, {DType::float16})}}, {}});
+  std::ifstream in(folder_ / "halves", std::ios::binary);
+  const std::string bytes((std::istreambuf_iterator<char>(in)), {});
+  EXPECT_NE(bytes.find(R"("b":{"dtype":"BF16","shape":[],"data_offsets":[0,2]})"), std::string::npos) << bytes;
+  EXPECT_NE(bytes.find(R"("h":{"dtype":"F16","shape":[],"data_offsets":[2,4]})"), std::string::npos) << bytes;
+  EXPECT_EQ(bytes.substr(bytes.size() - 4), std::string("\x80\x3f\x00\x3c", 4));
 }
 
 TEST_F(Safetensors, StartsItsDataAtAMultipleOfEight) {

@@ -63,6 +63,8 @@ for file in config.json loss.svg model.safetensors.tmp; do
   rm -r taken
 done
 refuses "a run that fails in its first step" 'step 1: the loss is nan' "$bin/train" --preset tiny --set routed_scaling_factor=1e300 --out early
+refuses "a dtype that is none" 'dtype: f8 not in' "$bin/train" --preset tiny --dtype f8
+refuses "a dtype that is none, as a setting" "dtype = 'f8': needs f32 or bf16 or f16" "$bin/train" --preset tiny --set dtype=f8
 refuses "an unwritable folder" '/proc/folio' "$bin/train" --preset tiny --out /proc/folio
 ln -s nowhere dangling
 refuses "a link that leads nowhere as a folder" 'dangling' "$bin/train" --preset tiny --out dangling/run
@@ -136,6 +138,18 @@ cmp -s again/model.safetensors once-more/model.safetensors || fail "one and two 
 prints "where the time goes" '^profile of 4 steps of [0-9.]+ ms; ' "$bin/train" --preset tiny --steps 5 --out profiled --profile
 grep -q -E '^linear +[0-9.]+ +[0-9.]+ % .* GFLOP/s .* GFLOP/s$' out || fail "the profile's line of linear: $(grep linear out)"
 grep -q '"name":"causal_attention"' profiled/trace.json || fail "the trace does not show causal_attention"
+
+# 16-bit activations: near the float32 run, and text comes of it.
+for dtype in bf16 f16; do
+  "$bin/train" --preset tiny --steps 20 --dtype $dtype --out run-$dtype >out 2>err || fail "a run in $dtype: $(cat err)"
+  grep -q "\"dtype\": \"$dtype\"" run-$dtype/config.json || fail "config.json of a $dtype run: $(grep dtype run-$dtype/config.json)"
+  awk -v a="$(sed -n 's/.*"step":20,"val_loss":\([0-9.]*\).*/\1/p' run/metrics.jsonl)" \
+    -v b="$(sed -n 's/.*"step":20,"val_loss":\([0-9.]*\).*/\1/p' run-$dtype/metrics.jsonl)" \
+    'BEGIN { d = a - b; exit !(a > 0 && b > 0 && d < 0.03 && d > -0.03) }' || fail "validation in $dtype is not near float32's"
+  for flag in '' --no-cache; do
+    "$bin/generate" --from run-$dtype --prompt 'The ' --tokens 10 $flag >text 2>err || fail "no text from a $dtype run: $(cat err)"
+  done
+done
 
 # A line break is no part of this text, so text starts with its first character.
 tr -d '\n' <digits.txt >unbroken.txt

@@ -31,10 +31,11 @@ std::vector<std::int32_t> drawn_tokens(std::int64_t n, std::uint64_t seed) {
 
 /// A small model, its run and what the run printed and wrote.
 struct TrainedModel {
-  explicit TrainedModel(const TrainSettings& settings, const data::Corpus& corpus, DType dtype = DType::float32)
+  explicit TrainedModel(const TrainSettings& settings, const data::Corpus& corpus, DType dtype = DType::float32,
+                        const DeepSeekConfig& config = small_model())
       : folder(std::filesystem::path(::testing::TempDir()) /
                ::testing::UnitTest::GetInstance()->current_test_info()->name()),
-        model(small_model(), generator, {dtype}) {
+        model(config, generator, {dtype}) {
     std::filesystem::create_directories(folder);
     RunLog log(folder, settings.steps);
     Trainer trainer(model, corpus, settings, log);
@@ -146,6 +147,49 @@ TEST(Trainer, TheThirdLineShowsTheSweepOfItsOwnStep) {
   const std::map<std::int64_t, std::string> expected = {
       {1, "-"}, {4, "-"}, {5, figure(5)}, {8, figure(5) + " @5"}, {10, figure(10)}, {12, figure(12)}};
   EXPECT_EQ(shown, expected);
+}
+
+TEST(Trainer, IsNearFloat32In16Bits) {
+  const TrainSettings settings{.steps = 40, .batch = 6, .lr = 1e-2, .warmup = 0};
+  const TrainedModel wide(settings, drawn_corpus());
+  const auto last = [](const TrainedModel& run, const char* key) {
+    double value = 0;
+    for (const auto& row : run.rows) value = row.value(key, value);
+    return value;
+  };
+  for (const DType dtype : {DType::bfloat16, DType::float16}) {
+    DeepSeekConfig config = small_model();
+    config.dtype = dtype;
+    const TrainedModel run(settings, drawn_corpus(), DType::float32, config);
+    EXPECT_NEAR(last(run, "val_loss"), last(wide, "val_loss"), 0.05) << name_of(dtype);
+    EXPECT_NE(last(run, "val_loss"), last(wide, "val_loss")) << name_of(dtype);
+    EXPECT_NEAR(run.rows[0]["grad_norm"].get<double>() / wide.rows[0]["grad_norm"].get<double>(), 1, 0.05);
+    EXPECT_FALSE(run.says("skipped"));
+  }
+}
+
+TEST(Trainer, SkipsAndCountsStepsThatOverflowFloat16) {
+  DeepSeekConfig config = small_model();
+  config.dtype = DType::float16;
+  config.context = 2;  // few targets, each with a large part of the scaled loss
+  config.init_std = 2;
+  const TrainSettings settings{.steps = 12, .batch = 1, .lr = 1e-3, .warmup = 0, .validate_every = -1};
+  const TrainedModel run(settings, drawn_corpus(), DType::float32, config);
+  std::int64_t skipped = 0;
+  double scale = 65536;
+  for (const auto& row : run.rows) {
+    if (!row.contains("skipped")) continue;
+    EXPECT_EQ(row["skipped"].get<std::int64_t>(), ++skipped);
+    EXPECT_EQ(row["loss_scale"].get<double>(), scale /= 2);
+  }
+  EXPECT_GT(skipped, 0);
+  EXPECT_LT(skipped, settings.steps);
+  EXPECT_TRUE(
+      run.says("Step 1 skipped: its gradients overflow float16; the loss scale is now 32768 (1 skipped so far)"))
+      << run.printed;
+  for (const Parameter& p : run.model.parameters()) {
+    for (double value : p.value.to_vector()) ASSERT_TRUE(std::isfinite(value)) << p.name;
+  }
 }
 
 TEST(Trainer, NeverSweepsWhereToldSo) {

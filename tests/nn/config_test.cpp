@@ -133,6 +133,7 @@ TEST(Config, KeysAreReadAndWrittenAsText) {
   c.set("tie_embeddings", "false");
   c.set("bias_rate", "0.01");
   c.set("hidden_size", "576");
+  c.set("dtype", "bf16");
   DeepSeekConfig copy;
   for (const auto& [key, value] : c.key_values()) copy.set(key, value);
   EXPECT_EQ(copy.key_values(), c.key_values());
@@ -141,13 +142,14 @@ TEST(Config, KeysAreReadAndWrittenAsText) {
   EXPECT_EQ(copy.gate, Gate::biased_logits);
   EXPECT_FALSE(copy.tie_embeddings);
   EXPECT_EQ(copy.bias_rate, 0.01);
-  EXPECT_EQ(c.key_values().size(), 33U);
+  EXPECT_EQ(c.key_values().size(), 34U);
 
   EXPECT_THROW(c.set("hiden_size", "1"), Error);
   EXPECT_THROW(c.set("hidden_size", "1.5"), Error);
   EXPECT_THROW(c.set("hidden_size", ""), Error);
   EXPECT_THROW(c.set("bias_rate", "fast"), Error);
   EXPECT_THROW(c.set("rotary_key", "both"), Error);
+  EXPECT_THROW(c.set("dtype", "f64"), Error);
   EXPECT_THROW(c.set("tie_embeddings", "maybe"), Error);
 }
 

@@ -276,6 +276,69 @@ TEST(LM, RefusesWhatItCannotRead) {
   EXPECT_THROW(DeepSeekLM(odd, g), Error);
 }
 
+/// Cosine of the angle between all gradients of two models.
+double gradients_agree(const DeepSeekLM& a, const DeepSeekLM& b) {
+  double product = 0, of_a = 0, of_b = 0;
+  const Parameters left = a.parameters(), right = b.parameters();
+  for (std::size_t i = 0; i < left.size(); ++i) {
+    const auto x = left[i].value.grad().to_vector(), y = right[i].value.grad().to_vector();
+    for (std::size_t j = 0; j < x.size(); ++j) product += x[j] * y[j], of_a += x[j] * x[j], of_b += y[j] * y[j];
+  }
+  return product / std::sqrt(of_a * of_b);
+}
+
+TEST(LM, ActivationsIn16BitsGiveGradientsInFloat32NearThoseOfFloat32) {
+  Draw draw(3);
+  DeepSeekConfig c = small_config();
+  c.sequence_loss_alpha = 1e-3;
+  const Tensor ids = draw.indices({2, 8}, c.vocab_size), targets = draw.indices({2, 8}, c.vocab_size);
+  for (const bool tied : {true, false}) {
+    c.tie_embeddings = tied;
+    Generator g(1);
+    DeepSeekLM reference(c, g);
+    Tape tape;
+    const LanguageModelLoss expected = reference.losses(ids, targets);
+    const std::size_t saved = tape.saved_bytes();
+    tape.backward(expected.total);
+    for (const DType dtype : {DType::bfloat16, DType::float16}) {
+      c.dtype = dtype;
+      Generator h(1);
+      DeepSeekLM model(c, h);
+      Tape recording;
+      const LanguageModelLoss loss = model.losses(ids, targets);
+      EXPECT_EQ(loss.logits.dtype(), dtype);
+      EXPECT_EQ(loss.total.dtype(), DType::float32);
+      EXPECT_EQ(loss.auxiliary.dtype(), DType::float32);
+      EXPECT_NEAR(loss.cross_entropy.item(), expected.cross_entropy.item(), 0.02);
+      EXPECT_LT(static_cast<double>(recording.saved_bytes()), 0.75 * static_cast<double>(saved));
+      recording.backward(loss.total);
+      for (const Parameter& p : model.parameters()) EXPECT_EQ(p.value.grad().dtype(), DType::float32) << p.name;
+      EXPECT_GT(gradients_agree(model, reference), 0.99) << name_of(dtype);
+    }
+    c.dtype = DType::float32;
+  }
+}
+
+TEST(LM, DecodesInTheDtypeOfTheCache) {
+  Draw draw(4);
+  DeepSeekConfig c = small_config();
+  c.dtype = DType::bfloat16;
+  Generator g(1);
+  DeepSeekLM model(c, g);
+  model.eval();
+  const Tensor ids = draw.indices({2, 6}, c.vocab_size);
+  const Tensor whole = model.logits(ids).to(DType::float32);
+  for (const DType dtype : {DType::float32, DType::bfloat16}) {
+    LatentCache cache(c, 2, {dtype});
+    const Tensor prompt = model.decode(ids.slice(1, 0, 4), cache), next = model.decode(ids.slice(1, 4, 5), cache);
+    EXPECT_EQ(prompt.dtype(), dtype);
+    EXPECT_EQ(cache.bytes_per_token(), LatentCache(c, 2).bytes_per_token() * size_of(dtype) / 4);
+    const double size = deviation(whole);
+    EXPECT_LT(largest_difference(prompt.to(DType::float32), whole.slice(1, 0, 4)), 0.1 * size);
+    EXPECT_LT(largest_difference(next.to(DType::float32), whole.slice(1, 4, 5)), 0.1 * size);
+  }
+}
+
 TEST(LM, AStepDownTheGradientLowersTheLoss) {
   Draw draw(1);
   const DeepSeekConfig c = small_config();

@@ -210,5 +210,15 @@ TEST(Optimizer, RefusesImpossibleOptions) {
   }
 }
 
+TEST(Optimizer, RefusesParametersOf16Bits) {
+  for (const DType dtype : {DType::bfloat16, DType::float16}) {
+    Tensor x = ones({3}, {dtype}).requires_grad(true);
+    EXPECT_EQ(error_of([&] { AdamW adam({parameter("w", x)}); }),
+              std::string("optimizer: parameter 'w' is ") + name_of(dtype) +
+                  " (3), in which small updates round away: keep it in float32, which ops take beside 16-bit "
+                  "activations");
+  }
+}
+
 }  // namespace
 }  // namespace folio::optim

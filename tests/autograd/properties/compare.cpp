@@ -62,12 +62,17 @@ Tensors dyadic_cotangents(const Tensors& outputs, Draw& draw) {
 }
 
 double rounding(const Tensors& inputs, const Tensors& outputs) {
+  double most = 1e-11;
   for (const Tensors* all : {&inputs, &outputs}) {
     for (const Tensor& x : *all) {
-      if (x.defined() && x.dtype() == DType::float32) return 1e-5;
+      if (!x.defined()) continue;
+      if (x.dtype() == DType::float32) most = std::max(most, 1e-5);
+      // One unit in the last place, where float32's rounding tips a result over to the other neighbour.
+      if (x.dtype() == DType::bfloat16) most = std::max(most, 0x1p-7);
+      if (x.dtype() == DType::float16) most = std::max(most, 0x1p-10);
     }
   }
-  return 1e-11;
+  return most;
 }
 
 double largest(const Tensor& x) {

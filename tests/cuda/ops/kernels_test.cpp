@@ -170,6 +170,26 @@ TEST(CudaKernels, TensorsOfTwoDevicesDoNotMix) {
             "data: the tensor is on cuda-emulated: bring it with to(Device::cpu)");
 }
 
+TEST(CudaKernels, SixteenBitFloatsAreRefusedByTheNameOfTheKernel) {
+  for (const DType dtype : {DType::bfloat16, DType::float16}) {
+    const Tensor x = ones({2, 2}, {dtype}).to(gpu);
+    EXPECT_EQ(x.to_vector(), (std::vector<double>{1, 1, 1, 1})) << "moved as it is";
+    const auto refused = [&](const std::string& kernel, const std::function<Tensor()>& f) {
+      const std::string text = message_of([&] { f(); });
+      EXPECT_EQ(text, kernel + ": " + name_of(dtype) +
+                          " (2, 2) on cuda-emulated: this device has no kernel for 16-bit "
+                          "floats; convert with to(DType::float32)");
+    };
+    refused("add", [&] { return x + x; });
+    refused("softmax", [&] { return softmax(x); });
+    refused("matmul", [&] { return matmul(x, x); });
+    refused("copy", [&] { return x.transpose(0, 1).contiguous(); });
+    refused("convert", [&] { return x.to(DType::float32); });
+    refused("convert", [&] { return ones({2, 2}, {DType::float32, gpu}).to(dtype); });
+    refused("fill", [&] { return zeros({2, 2}, {dtype, gpu}); });
+  }
+}
+
 TEST(CudaKernels, AGpuThatIsNotThereIsRefusedByName) {
   const std::string text = message_of([] { backend(Device::cuda); });
   EXPECT_NE(text.find("cuda-emulated runs the same kernels"), std::string::npos) << text;
