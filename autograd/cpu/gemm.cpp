@@ -88,6 +88,12 @@ void multiply_eigen(const Product<T>& p) {
   });
 }
 
+/// Whether no row, or column where those are packed, begins inside another: what oneDNN insists on.
+template <class T>
+bool is_apart(const Matrix<const T>& x, std::int64_t rows, std::int64_t columns) {
+  return x.column_stride == 1 ? x.row_stride >= columns : x.column_stride >= rows;
+}
+
 /// One row or column: a matrix-vector product, bound by memory.
 template <class T>
 bool is_vector(const Product<T>& p) {
@@ -104,7 +110,8 @@ void multiply(const Product<T>& p) {
     return;
   }
   if constexpr (std::is_same_v<T, float>) {
-    if (gemm_provider() == GemmProvider::onednn && !is_vector(p)) return multiply_onednn(p);
+    const bool readable = is_apart(p.a, p.m, p.k) && is_apart(p.b, p.k, p.n);
+    if (gemm_provider() == GemmProvider::onednn && readable && !is_vector(p)) return multiply_onednn(p);
   }
   multiply_eigen(p);
 }

@@ -7,8 +7,11 @@
 #include <algorithm>
 #include <array>
 #include <oneapi/dnnl/dnnl.hpp>
+#include <string>
 #include <unordered_map>
 #include <vector>
+
+#include "autograd/shape.hpp"
 
 namespace folio::cpu {
 
@@ -116,9 +119,7 @@ struct Workshop {
   }
 };
 
-}  // namespace
-
-void multiply_onednn(const Product<float>& p) {
+void run(const Product<float>& p) {
   static thread_local Workshop workshop;
   const OneThread alone;
   const Key shape = {
@@ -151,6 +152,23 @@ void multiply_onednn(const Product<float>& p) {
   if (primitive.scratch_bytes > 0) point(DNNL_ARG_SCRATCHPAD, workshop.scratch.data());
   primitive.run.execute(workshop.stream, arguments);
   workshop.stream.wait();
+}
+
+std::string refusal(const Product<float>& p, const dnnl::error& e) {
+  const auto strides = [](const Matrix<const float>& x) { return to_string(Dims{x.row_stride, x.column_stride}); };
+  return "matrix product: oneDNN refused float32 " + to_string(Dims{p.m, p.k}) + "·" + to_string(Dims{p.k, p.n}) +
+         " with strides " + strides(p.a) + " and " + strides(p.b) + ": " + e.what() +
+         "; the provider eigen takes it (FOLIO_GEMM=eigen)";
+}
+
+}  // namespace
+
+void multiply_onednn(const Product<float>& p) {
+  try {
+    run(p);
+  } catch (const dnnl::error& e) {
+    throw Error(refusal(p, e));
+  }
 }
 
 }  // namespace folio::cpu

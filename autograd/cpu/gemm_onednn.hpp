@@ -7,7 +7,8 @@ namespace folio::cpu {
 /// Whether this build has it.
 extern const bool has_onednn;
 
-/// Computes one product with m, n, k ≥ 1 on the calling thread.
+/// Computes one product with m, n, k ≥ 1 on the calling thread. Rows of A and B, or columns where those are packed, must
+/// not overlap: oneDNN refuses other strides, and what it refuses is an Error that names the shape.
 void multiply_onednn(const Product<float>& product);
 
 }  // namespace folio::cpu
