@@ -89,6 +89,12 @@ void multiply_eigen(const Product<T>& p) {
   });
 }
 
+/// Whether no row, or column where those are packed, begins inside another: what oneDNN insists on.
+template <class T>
+bool is_apart(const Matrix<const T>& x, std::int64_t rows, std::int64_t columns) {
+  return x.column_stride == 1 ? x.row_stride >= columns : x.column_stride >= rows;
+}
+
 /// x as float32 in `buffer`, in the layout that it has.
 template <class T>
 Matrix<const float> widened(const Matrix<const T>& x, std::int64_t rows, std::int64_t columns,
@@ -149,7 +155,8 @@ void multiply(const Product<T, Out>& p) {
     return;
   }
   if constexpr (!std::is_same_v<T, double>) {
-    if (gemm_provider() == GemmProvider::onednn && !is_vector(p) && onednn_multiplies(dtype_of<T>())) {
+    const bool readable = is_apart(p.a, p.m, p.k) && is_apart(p.b, p.k, p.n);
+    if (gemm_provider() == GemmProvider::onednn && readable && !is_vector(p) && onednn_multiplies(dtype_of<T>())) {
       return multiply_onednn(p);
     }
   }

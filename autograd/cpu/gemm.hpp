@@ -8,7 +8,8 @@
 
 namespace folio::cpu {
 
-/// A matrix in memory: element (i, j) is at data[i·row_stride + j·column_stride], and one of the strides is 1.
+/// A matrix in memory: element (i, j) is at data[i·row_stride + j·column_stride], and one of the strides is 1. The other
+/// may be anything in a matrix that is read: 0 in a row that expand repeats, less than the width in rows that overlap.
 template <class T>
 struct Matrix {
   T* data;
@@ -32,7 +33,7 @@ struct Product {
   bool accumulate = false;
 };
 
-/// Computes one product on the calling thread.
+/// Computes one product on the calling thread. An Error that names its shape if the provider refuses it.
 template <class T, class Out = T>
 void multiply(const Product<T, Out>& product);
 

@@ -11,6 +11,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "autograd/shape.hpp"
+
 namespace folio::cpu {
 
 const bool has_onednn = true;
@@ -148,15 +150,8 @@ struct Workshop {
   }
 };
 
-}  // namespace
-
-bool onednn_multiplies(DType dtype) {
-  static const bool bfloat16s = has_kernel(Type::bf16), float16s = has_kernel(Type::f16);
-  return dtype == DType::float32 || (dtype == DType::bfloat16 && bfloat16s) || (dtype == DType::float16 && float16s);
-}
-
 template <class T, class Out>
-void multiply_onednn(const Product<T, Out>& p) {
+void run(const Product<T, Out>& p) {
   static thread_local Workshop workshop{{type_of(dtype_of<T>()), type_of(dtype_of<Out>())}};
   const OneThread alone;
   const Key shape = {
@@ -189,6 +184,30 @@ void multiply_onednn(const Product<T, Out>& p) {
   if (primitive.scratch_bytes > 0) point(DNNL_ARG_SCRATCHPAD, workshop.scratch.data());
   primitive.run.execute(workshop.stream, arguments);
   workshop.stream.wait();
+}
+
+template <class T, class Out>
+std::string refusal(const Product<T, Out>& p, const dnnl::error& e) {
+  const auto strides = [](const Matrix<const T>& x) { return to_string(Dims{x.row_stride, x.column_stride}); };
+  return std::string("matrix product: oneDNN refused ") + name_of(dtype_of<T>()) + " " + to_string(Dims{p.m, p.k}) +
+         "·" + to_string(Dims{p.k, p.n}) + " with strides " + strides(p.a) + " and " + strides(p.b) + ": " + e.what() +
+         "; the provider eigen takes it (FOLIO_GEMM=eigen)";
+}
+
+}  // namespace
+
+bool onednn_multiplies(DType dtype) {
+  static const bool bfloat16s = has_kernel(Type::bf16), float16s = has_kernel(Type::f16);
+  return dtype == DType::float32 || (dtype == DType::bfloat16 && bfloat16s) || (dtype == DType::float16 && float16s);
+}
+
+template <class T, class Out>
+void multiply_onednn(const Product<T, Out>& p) {
+  try {
+    run(p);
+  } catch (const dnnl::error& e) {
+    throw Error(refusal(p, e));
+  }
 }
 
 template void multiply_onednn(const Product<float>&);

@@ -11,7 +11,9 @@ extern const bool has_onednn;
 /// processor has them and the library knows them.
 bool onednn_multiplies(DType dtype);
 
-/// Computes one product with m, n, k ≥ 1, of a dtype that it multiplies, on the calling thread.
+/// Computes one product with m, n, k ≥ 1, of a dtype that it multiplies, on the calling thread. Rows of A and B, or columns
+/// where those are packed, must not overlap: oneDNN refuses other strides, and what it refuses is an Error that names the
+/// shape.
 template <class T, class Out>
 void multiply_onednn(const Product<T, Out>& product);
 

@@ -142,6 +142,24 @@ TEST(CausalAttention, ReadsHeadsOfAWiderTensorInPlace) {
   EXPECT_EQ(attend({q, k, v, x[3]}).to_vector(), attend({x[0], k, v, x[3]}).to_vector());
 }
 
+TEST(CausalAttention, ReadsExpandedTensorsAndAnExpandedCotangentAsTheirPackedCopies) {
+  const Tensors x = draw(13);
+  Tensors expanded, packed;
+  for (const Tensor& each : x) {
+    expanded.push_back(each.slice(1, 0, 1).expand(each.shape()));  // stride 0 from token to token
+    packed.push_back(expanded.back().clone());
+  }
+  const std::vector<double> got = attend(expanded).to_vector(), wanted = attend(packed).to_vector();
+  for (std::size_t i = 0; i < wanted.size(); ++i) ASSERT_NEAR(got[i], wanted[i], 1e-5);
+  Generator g(14);
+  const Tensor dy = randn({batch, 1, heads, out}, g).expand({batch, tokens, heads, out});  // as mean over tokens gives
+  const Tensors some = gradients(x, dy), all = gradients(x, dy.clone());
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const std::vector<double> a = some[i].to_vector(), b = all[i].to_vector();
+    for (std::size_t j = 0; j < b.size(); ++j) ASSERT_NEAR(a[j], b[j], 1e-5) << "input " << i;
+  }
+}
+
 TEST(CausalAttention, TheLastQueriesAloneSeeWhatTheySawAmongAll) {
   const Tensors x = draw(11, DType::float64);
   const std::vector<double> all = tokens_of(attend(x), 140, tokens);

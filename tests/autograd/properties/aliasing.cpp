@@ -59,6 +59,7 @@ Tensors map_floats(const Tensors& xs, Tensor (*f)(const Tensor&)) {
 Tensor diamond(const Tensor& x) { return x * 2 - x; }  // equals x, exactly, by two ways
 
 void check(Trial& t) {
+  draw_dtype(t);
   const Problem& p = t.problem;
   const Tensors outputs = evaluate(p.f, p.inputs);
   const Tensors v = random_cotangents(outputs, t.draw), w = random_cotangents(outputs, t.draw);

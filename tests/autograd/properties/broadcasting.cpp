@@ -54,7 +54,7 @@ void compare(Trial& t, const Function& f, const Tensors& small, const std::vecto
     const double repeats =
         static_cast<double>(numel(shapes[i])) / static_cast<double>(std::max<std::int64_t>(1, small[i].numel()));
     const std::string d = difference(narrow.gradients[i], summed(wide.gradients[i], small[i].shape()), 0,
-                                     tolerance * repeats * largest(wide.gradients[i]));
+                                     tolerance * repeats * std::max(largest(wide.gradients[i]), largest(v)));
     expect(d.empty(), std::string(by_the_op ? "broadcast by the op, " : "expanded view, ") + "gradient of input " +
                           std::to_string(i) + ": " + d);
   }
@@ -62,6 +62,7 @@ void compare(Trial& t, const Function& f, const Tensors& small, const std::vecto
 }
 
 void check(Trial& t) {
+  draw_dtype(t);
   const Problem& p = t.problem;
   Tensors first;
   std::vector<Shape> shapes;

@@ -61,6 +61,13 @@ Tensors dyadic_cotangents(const Tensors& outputs, Draw& draw) {
   return cotangents;
 }
 
+void draw_dtype(Trial& trial) {
+  if (!trial.draw.chance(0.5)) return;
+  for (Tensor& x : trial.problem.inputs) {
+    if (x.defined() && is_float(x.dtype())) x = x.to(DType::float32);
+  }
+}
+
 double rounding(const Tensors& inputs, const Tensors& outputs) {
   double most = 1e-11;
   for (const Tensors* all : {&inputs, &outputs}) {

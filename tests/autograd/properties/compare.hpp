@@ -31,8 +31,13 @@ Tensors random_cotangents(const Tensors& outputs, Draw& draw);
 /// The same with whole multiples of 1/64 within ±2: sums and doubles of them are exact, in float32 too.
 Tensors dyadic_cotangents(const Tensors& outputs, Draw& draw);
 
+/// Makes the float inputs float32 in half of the trials: the CPU's matrix products go another way there.
+void draw_dtype(Trial& trial);
+
 /// 1e-11 times the largest value at hand; 1e-5 where float32 took part. Two ways to one float64 number differ by rounding
-/// in another order, which costs √n·1e-16 for sums of n terms of one size; a wrong formula differs by far more.
+/// in another order, which costs √n·1e-16 for sums of n terms of one size; a wrong formula differs by far more. A gradient
+/// may be the difference of numbers as large as the cotangents, and next to nothing (dy − Σ p·dy where all dy are equal):
+/// of two such, the largest cotangent counts among the values at hand.
 double rounding(const Tensors& inputs, const Tensors& outputs);
 
 /// Empty if a and b have one shape and dtype, and differ by no more than `relative` times the largest magnitude in
