@@ -8,6 +8,7 @@
 
 #include "autograd/blame.hpp"
 #include "autograd/gradcheck_detail.hpp"
+#include "autograd/dependence.hpp"
 #include "autograd/random.hpp"
 #include "autograd/tape.hpp"
 
@@ -55,6 +56,11 @@ class Checker {
       report_.passed = false;
       report_.message = "nothing was compared: ask for directions, elements or the Jacobian";
     }
+    if (report_.passed && !vacuous_.empty()) {
+      report_.passed = false;
+      report_.checked = 0;  // sums over nothing
+      report_.message = vacuous_;
+    }
     return report_;
   }
 
@@ -66,6 +72,7 @@ class Checker {
       const Tensors outputs = f_();
       at_origin_ = {values_of(outputs), choices_of(tape)};
       for (const Entry& entry : tape.entries()) note_readers(entry);
+      vacuous_ = nothing_to_differentiate(tape, leaves_, outputs);
       for (const Tensor& y : outputs) {
         output_options_.push_back(y.options());
         output_shapes_.push_back(y.shape());
@@ -423,6 +430,7 @@ class Checker {
   std::vector<Options> output_options_;
   std::vector<Shape> output_shapes_;
   std::vector<std::string> readers_;
+  std::string vacuous_;
   Evaluation at_origin_;
   GradcheckReport report_;
   Restore restore_;
@@ -464,8 +472,8 @@ GradcheckReport gradcheck(const std::function<Tensors(const Tensors&)>& f, const
 }
 
 std::ostream& operator<<(std::ostream& out, const GradcheckReport& report) {
-  out << (report.passed ? "gradients agree" : "gradients differ: " + report.message) << " (" << report.checked
-      << " checked, " << report.discarded << " discarded)";
+  const char* verdict = report.passed ? "gradients agree" : report.checked > 0 ? "gradients differ: " : "not checked: ";
+  out << verdict << report.message << " (" << report.checked << " checked, " << report.discarded << " discarded)";
   return out;
 }
 

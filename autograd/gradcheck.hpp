@@ -34,7 +34,7 @@ struct GradcheckOptions {
 
 struct GradcheckReport {
   bool passed = false;
-  int checked = 0;    ///< comparisons made
+  int checked = 0;    ///< comparisons made; 0 if there was nothing to compare, which is a failure
   int discarded = 0;  ///< directions across which a discrete choice changed
   /// Of elements checked by themselves: the largest error allowed, as a share of the largest gradient in the same input
   /// (in any input, where that input's are all 0).
@@ -51,7 +51,8 @@ struct GradcheckReport {
 std::ostream& operator<<(std::ostream& out, const GradcheckReport& report);
 
 /// Checks d f(inputs)/d inputs for the float64 inputs (index tensors are passed through; float32 is an Error, for finite
-/// differences would drown in its rounding). f must be deterministic.
+/// differences would drown in its rounding). f must be deterministic. Where there is nothing to differentiate (no input
+/// has an element, or no element of a float output depends on one), the check fails, with `checked` 0.
 GradcheckReport gradcheck(const std::function<Tensors(const Tensors&)>& f, const Tensors& inputs,
                           const GradcheckOptions& options = {});
 

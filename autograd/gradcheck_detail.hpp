@@ -48,7 +48,8 @@ struct Derivative {
 struct Comparison {
   double analytic = 0, numeric = 0, allowed = 0;
   double excess() const { return std::abs(analytic - numeric) / std::max(allowed, 1e-300); }
-  bool agrees() const { return std::abs(analytic - numeric) <= allowed; }
+  /// Never where something is NaN or infinite: an infinite allowance would forgive everything.
+  bool agrees() const { return std::abs(analytic - numeric) <= allowed && std::isfinite(allowed); }
 };
 
 /// Puts the values and gradients of the leaves back.

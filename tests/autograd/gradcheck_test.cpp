@@ -20,6 +20,8 @@ Tensor cube(const Tensor& x) {
                  }});
 }
 
+using Function = std::function<Tensors(const Tensors&)>;
+
 Tensor input(const Shape& shape, std::uint64_t seed = 1) {
   Generator random(seed);
   return uniform(shape, random, 0.5, 2, f64);
@@ -68,6 +70,53 @@ TEST(Gradcheck, DoesNotPassWhereNothingWasCompared) {
   EXPECT_NE(report.message.find("nothing was compared"), std::string::npos) << report;
   EXPECT_TRUE(gradcheck(f, {input({2})}, {.directions = 0, .jacobian = true}));
   EXPECT_THROW(gradcheck([](const Tensors&) -> Tensors { return {ones({1})}; }, {}), Error);
+}
+
+TEST(Gradcheck, DoesNotPassWhereNothingIsDifferentiable) {
+  const auto expect_unchecked = [](const Function& f, const Tensors& inputs, const std::string& said) {
+    for (const GradcheckOptions& options : {GradcheckOptions{}, GradcheckOptions{.elements = true, .jacobian = true}}) {
+      const auto report = gradcheck(f, inputs, options);
+      EXPECT_FALSE(report) << report;
+      EXPECT_EQ(report.checked, 0) << report;
+      EXPECT_NE(report.message.find(said), std::string::npos) << report;
+    }
+  };
+  const char* depends = "no float output of f depends on an input";
+  expect_unchecked([](const Tensors&) -> Tensors { return {}; }, {input({3})}, "(got no output)");
+  expect_unchecked([](const Tensors& x) -> Tensors { return {top_k(x[0], 2).second}; }, {input({4})},
+                   "(got int32 (2))");
+  expect_unchecked([](const Tensors&) -> Tensors { return {ones({2}, f64)}; }, {input({3})}, depends);
+  expect_unchecked([](const Tensors& x) -> Tensors { return {exp(x[0].slice(0, 0, 0))}; }, {input({3})}, depends);
+  expect_unchecked([](const Tensors& x) -> Tensors { return {exp(x[0])}; }, {input({0, 3})},
+                   "no float64 input has an element");
+  // What depends on a constant alone, or on an input without an element, does not count.
+  Tensor own = input({2});
+  own.requires_grad(true);
+  expect_unchecked([&](const Tensors&) -> Tensors { return {exp(own)}; }, {input({3})}, depends);
+  expect_unchecked([](const Tensors& x) -> Tensors { return {sum(x[0])}; }, {input({0}), input({3})}, depends);
+}
+
+TEST(Gradcheck, ChecksAnOutputThatIsAnInputOrStandsBesideIndices) {
+  EXPECT_TRUE(gradcheck([](const Tensors& x) -> Tensors { return {x[0]}; }, {input({3})}));
+  const auto f = [](const Tensors& x) -> Tensors {
+    const auto [values, indices] = top_k(x[0], 2);
+    return {values, indices};
+  };
+  EXPECT_TRUE(gradcheck(f, {tensor({1.0, 3.0, 2.0}, f64)}));
+}
+
+TEST(Gradcheck, SaysThatAnOpThatIsNotRecordedHasNoGradient) {
+  const auto report = gradcheck([](const Tensors& x) -> Tensors { return {exp(x[0].detach())}; }, {input({3})});
+  EXPECT_FALSE(report);
+  EXPECT_GT(report.checked, 0);
+  EXPECT_NE(report.message.find("no recorded op reads"), std::string::npos) << report;
+}
+
+TEST(Gradcheck, DoesNotTakeAnInfiniteDifferenceForAgreement) {
+  // Overflows at a whole step, not at half of one: the difference is infinite, and so is the scale of what is allowed.
+  const auto f = [](const Tensors& x) -> Tensors { return {exp(x[0]) * 1e-10}; };
+  const auto report = gradcheck(f, {tensor({709.782}, f64)});
+  EXPECT_FALSE(report) << report;
 }
 
 TEST(Gradcheck, LeavesItsInputsAsTheyWere) {

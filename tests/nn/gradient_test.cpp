@@ -76,7 +76,7 @@ TEST(EveryModule, AgreesInEachElementOfEveryParameterAndInput) {
       const ModuleProblem p = c.draw(draw);
       int elements = 0;
       for (const Tensor& leaf : p.leaves) elements += static_cast<int>(leaf.numel());
-      const auto report = gradcheck_leaves(p.f, p.leaves, {.directions = 0, .seed = seed, .elements = true});
+      const auto report = check(p, Look::at_each_element, seed);
       EXPECT_TRUE(report) << c.name << " " << p.description << " seed " << seed << ": " << report;
       EXPECT_EQ(report.checked, elements) << c.name << " seed " << seed;
       checked += report.checked;
@@ -85,8 +85,24 @@ TEST(EveryModule, AgreesInEachElementOfEveryParameterAndInput) {
     }
     std::cout << c.name << ": " << checked << " elements checked, " << discarded << " steps halved, an error of "
               << coarsest << " of the largest gradient allowed at most\n";
-    EXPECT_LE(coarsest, 1e-6) << c.name << ": an error of that size would pass";
+    EXPECT_LE(coarsest, 1e-8) << c.name << ": an error of that size would pass";
   }
+}
+
+TEST(EveryModule, AgreesInEachElementOfAScalarBesideOtherOutputs) {
+  int modules = 0;
+  for (const ModuleCase& c : module_cases()) {
+    Draw draw(200);
+    const ModuleProblem p = c.draw(draw);
+    if (!has_scalar_beside_others(p)) continue;
+    ++modules;
+    const auto report = check(p, Look::at_scalars_alone, 200);
+    EXPECT_TRUE(report) << c.name << " " << p.description << ": " << report;
+    std::cout << c.name << ": " << report.checked << " elements checked, an error of " << report.coarsest
+              << " of the largest gradient allowed at most\n";
+    EXPECT_LE(report.coarsest, 1e-8) << c.name << ": an error of that size would pass";
+  }
+  EXPECT_GE(modules, 6) << "of the modules with a balance loss, and language models";
 }
 
 TEST(EveryModule, IsCaughtWithOneWrongElement) {

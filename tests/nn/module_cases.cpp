@@ -1,5 +1,6 @@
 #include "tests/nn/module_cases.hpp"
 
+#include <algorithm>
 #include <memory>
 
 #include "autograd/autograd.hpp"
@@ -36,6 +37,29 @@ void randomize(Module& module, Draw& draw, double scale) {
                                           : draw.normal(p.value.shape(), spread));
   }
   for (Parameter b : module.buffers()) b.value.copy_from(draw.uniform(b.value.shape(), -0.2, 0.2));
+}
+
+bool has_scalar_beside_others(const ModuleProblem& p) {
+  const Tensors outputs = p.f();
+  return outputs.size() > 1 && std::ranges::any_of(outputs, [](const Tensor& y) { return y.rank() == 0; });
+}
+
+GradcheckReport check(const ModuleProblem& p, Look look, std::uint64_t seed) {
+  if (look == Look::along_directions) return gradcheck_leaves(p.f, p.leaves, {.seed = seed, .locate = false});
+  const GradcheckOptions each = {.directions = 0, .tolerance = 1e-12, .seed = seed, .elements = true};
+  if (look == Look::at_each_element) return gradcheck_leaves(p.f, p.leaves, each);
+  GradcheckReport all;
+  const Tensors outputs = p.f();
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (outputs.size() == 1 || outputs[i].rank() > 0) continue;
+    GradcheckReport one = gradcheck_leaves([&] { return Tensors{p.f()[i]}; }, p.leaves, each);
+    one.checked += all.checked;
+    one.discarded += all.discarded;
+    one.coarsest = std::max(one.coarsest, all.coarsest);
+    all = one;
+    if (!all.passed) break;
+  }
+  return all;
 }
 
 namespace {

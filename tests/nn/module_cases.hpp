@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "autograd/gradcheck.hpp"
 #include "nn/deepseek_lm.hpp"
 #include "tests/autograd/op_case.hpp"
 
@@ -24,6 +25,17 @@ struct ModuleCase {
 };
 
 const std::vector<ModuleCase>& module_cases();
+
+/// How a module's gradients are looked at, from the cheapest to what sees the most.
+enum class Look {
+  along_directions,  ///< all outputs, along random directions, to a relative 1e-8
+  at_each_element,   ///< all outputs, each element of each leaf by itself, to 1e-12 and what rounding hides as measured
+  at_scalars_alone,  ///< so too, of each scalar output beside others alone: a balance loss is drowned in what it is added to
+};
+/// One report of all that was compared, or of what failed. Fails where a look finds nothing to compare.
+GradcheckReport check(const ModuleProblem& p, Look look, std::uint64_t seed);
+/// Whether a scalar output stands beside others.
+bool has_scalar_beside_others(const ModuleProblem& p);
 
 /// A configuration whose every extent is small and differs from the others, with two layers.
 DeepSeekConfig small_config();
