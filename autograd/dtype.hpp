@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <type_traits>
 
@@ -31,6 +32,20 @@ constexpr const char* name_of(DType dtype) {
     case DType::int64: return "int64";
   }
   return "unknown";
+}
+
+/// Whether `value`, its fraction cut off, is a number of type To. To a float everything converts, by rounding; an index
+/// type holds neither NaN, nor infinity, nor what lies outside its range.
+template <class To, class From>
+constexpr bool fits(From value) {
+  if constexpr (std::is_floating_point_v<To>) {
+    return true;
+  } else if constexpr (std::is_floating_point_v<From>) {
+    constexpr From low = static_cast<From>(std::numeric_limits<To>::min());  // −2ⁿ, exact in every float type
+    return value >= low && value < -low;
+  } else {
+    return value >= std::numeric_limits<To>::min() && value <= std::numeric_limits<To>::max();
+  }
 }
 
 /// Calls `f(T{})` with the C++ type of a float dtype: how a kernel enters its template, once.

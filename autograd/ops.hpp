@@ -49,7 +49,9 @@ Tensor softplus(const Tensor& x);  ///< log(1 + e^x)
 Tensor clamp(const Tensor& x, double low, double high);
 /// condition ? a : b, all three broadcast; `condition` is an index tensor, true where it is not 0.
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
-/// Values converted to another dtype; the gradient is converted back. From float to index: truncated, no gradient.
+/// Values converted to another dtype; the gradient is converted back. From float to index: truncated, no gradient, and a
+/// value that the index dtype lacks, NaN or out of its range, is an Error with its position; on a GPU, like an index that
+/// points nowhere, with the next copy to the host.
 Tensor cast(const Tensor& x, DType dtype);
 Tensor to_device(const Tensor& x, Device device);
 /// Zeroes each element with probability p and scales the others by 1/(1 − p). The mask is a pure function of `stream`.

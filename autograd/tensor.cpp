@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "autograd/backend.hpp"
+#include "autograd/cpu/indices.hpp"
 #include "autograd/cpu/parallel.hpp"
 #include "autograd/ops.hpp"
 #include "autograd/random.hpp"
@@ -132,14 +133,16 @@ Tensor empty(const Shape& shape, Options options) {
 Tensor empty_like(const Tensor& x) { return empty(x.shape(), x.options()); }
 
 namespace {
-/// Fills a host tensor, element(i) at i, and brings it to where it belongs.
+/// Fills a host tensor, element(i) at i, and brings it to where it belongs. The first element that the dtype does not hold
+/// is an Error of `factory`; to find the first, indices are filled one after another.
 template <class F>
-Tensor generate(const Shape& shape, Options options, F&& element) {
+Tensor generate(const char* factory, const Shape& shape, Options options, F&& element) {
   Tensor host = empty(shape, {options.dtype, Device::cpu});
+  const std::int64_t grain = is_float(options.dtype) ? 16384 : std::max<std::int64_t>(1, host.numel());
   visit_any(options.dtype, [&](auto tag) {
     using T = decltype(tag);
-    cpu::parallel_ranges(host.numel(), 16384, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) host.ptr<T>()[i] = static_cast<T>(element(i));
+    cpu::parallel_ranges(host.numel(), grain, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) host.ptr<T>()[i] = cpu::converted<T>(element(i), i, factory);
     });
   });
   return host.to(options.device);
@@ -147,7 +150,8 @@ Tensor generate(const Shape& shape, Options options, F&& element) {
 }  // namespace
 
 Tensor full(const Shape& shape, double value, Options options) {
-  if (options.device == Device::cpu) return generate(shape, options, [=](std::int64_t) { return value; });
+  if (options.device == Device::cpu) return generate("full", shape, options, [=](std::int64_t) { return value; });
+  visit_any(options.dtype, [&](auto tag) { cpu::converted<decltype(tag)>(value, 0, "full"); });
   Tensor x = empty(shape, options);
   kernel::fill(value, x);
   return x;
@@ -160,7 +164,7 @@ Tensor zeros(const Shape& shape, Options options) {
 }
 Tensor ones(const Shape& shape, Options options) { return full(shape, 1, options); }
 Tensor arange(std::int64_t n, Options options) {
-  return generate({n}, options, [](std::int64_t i) { return i; });
+  return generate("arange", {n}, options, [](std::int64_t i) { return i; });
 }
 Tensor tensor(std::initializer_list<double> values, Options options) {
   return from_vector(std::span(values.begin(), values.size()), {static_cast<std::int64_t>(values.size())}, options);
@@ -171,7 +175,7 @@ Tensor from_values(std::span<const T> values, const Shape& shape, Options option
   require(numel(shape) == static_cast<std::int64_t>(values.size()), [&] {
     return "from_vector: " + std::to_string(values.size()) + " values do not fill shape " + to_string(shape);
   });
-  return generate(shape, options, [&](std::int64_t i) { return values[static_cast<std::size_t>(i)]; });
+  return generate("from_vector", shape, options, [&](std::int64_t i) { return values[static_cast<std::size_t>(i)]; });
 }
 }  // namespace
 
@@ -194,11 +198,11 @@ Tensor from_indices(std::span<const std::int32_t> values, const Shape& shape) {
 }
 Tensor randn(const Shape& shape, Generator& generator, Options options) {
   const auto draw = generator.next_stream();
-  return generate(shape, options, [&](std::int64_t i) { return draw.normal(i); });
+  return generate("randn", shape, options, [&](std::int64_t i) { return draw.normal(i); });
 }
 Tensor uniform(const Shape& shape, Generator& generator, double low, double high, Options options) {
   const auto draw = generator.next_stream();
-  return generate(shape, options, [&](std::int64_t i) { return low + (high - low) * draw.uniform(i); });
+  return generate("uniform", shape, options, [&](std::int64_t i) { return low + (high - low) * draw.uniform(i); });
 }
 
 std::string describe(const Tensor& x) {

@@ -130,7 +130,8 @@ Tensor full(const Shape& shape, double value, Options options = {});
 Tensor arange(std::int64_t n, Options options = {DType::int64});
 /// A vector of the given values: `tensor({1, 2, 3})`.
 Tensor tensor(std::initializer_list<double> values, Options options = {});
-/// Values in row-major order, as many as `shape` has elements, converted to the dtype of `options`.
+/// Values in row-major order, as many as `shape` has elements, converted to the dtype of `options`: an Error with its
+/// position where an index dtype lacks one, as NaN and 3e9 are no int32. So it is for every factory.
 Tensor from_vector(std::span<const double> values, const Shape& shape, Options options = {});
 Tensor from_vector(std::span<const float> values, const Shape& shape, Options options = {});
 Tensor from_vector(std::span<const std::int64_t> values, const Shape& shape, Options options = {DType::int64});

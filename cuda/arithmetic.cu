@@ -84,7 +84,6 @@ struct Constant {
   Out value;
   __device__ Out operator()() const { return value; }
 };
-/// Beyond the range of an index, what a GPU's conversion gives: the nearest index, and 0 for NaN.
 template <typename To>
 struct Convert {
   template <typename From>
@@ -92,6 +91,31 @@ struct Convert {
     return static_cast<To>(x);
   }
 };
+
+template <typename Index>
+constexpr Index lowest = std::numeric_limits<Index>::min();
+template <typename Index>
+constexpr Index highest = std::numeric_limits<Index>::max();
+
+/// Whether x is a number of the index type To: folio::fits for the device.
+template <typename To, typename From>
+__device__ bool is_index(From x) {
+  if constexpr (std::is_floating_point_v<From>) {
+    return x >= static_cast<From>(lowest<To>) && x < -static_cast<From>(lowest<To>);
+  } else {
+    return x >= lowest<To> && x <= highest<To>;
+  }
+}
+
+/// Values as indices; one that is none becomes 0 and is complained about.
+template <typename To, typename From>
+__global__ void __launch_bounds__(block_threads) convert_to_index(const From* x, std::int64_t n, To* y, Report bad) {
+  const std::int64_t i = thread_index();
+  if (i >= n) return;
+  const bool good = is_index<To>(x[i]);
+  y[i] = good ? static_cast<To>(x[i]) : To{0};
+  if (!good) complain(bad, Finder::cast, i);
+}
 
 }  // namespace
 
@@ -128,7 +152,18 @@ void entry::fill(double value, Tensor& y) {
 
 void entry::convert(const Tensor& x, Tensor& y) {
   visit_any(x.dtype(), [&](auto from) {
-    visit_any(y.dtype(), [&](auto to) { map<decltype(to)>(Convert<decltype(to)>{}, y, Typed<decltype(from)>{x}); });
+    visit_any(y.dtype(), [&](auto to) {
+      using From = decltype(from);
+      using To = decltype(to);
+      if constexpr (std::is_floating_point_v<To>) {
+        map<To>(Convert<To>{}, y, Typed<From>{x});
+      } else {
+        const std::int64_t n = y.numel();
+        if (n == 0) return;
+        launch(convert_to_index<To, From>, blocks_for(n, threads_for(n)), threads_for(n), 0, stream(), x.ptr<From>(), n,
+               y.ptr<To>(), report());
+      }
+    });
   });
 }
 

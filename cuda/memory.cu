@@ -110,6 +110,7 @@ const char* name_of(Finder finder) {
     case Finder::route: return "route";
     case Finder::dispatch_rows: return "dispatch_rows";
     case Finder::combine_rows: return "combine_rows";
+    case Finder::cast: return "cast";
   }
   return "a kernel";
 }
@@ -123,9 +124,13 @@ void throw_complaint() {
   const unsigned long long found = *complaint_on_host();
   if (found == no_complaint) return;
   check(cudaMemsetAsync(report(), 0xff, sizeof(found), stream()));
-  throw Error(std::string(name_of(static_cast<Finder>(found & 0xff))) + ": the index at position " +
-              std::to_string(found >> 8) +
-              " points outside the tensor that it indexes; found on the device, some ops later");
+  const auto finder = static_cast<Finder>(found & 0xff);
+  const std::string position = std::to_string(found >> 8);
+  throw Error(name_of(finder) +
+              (finder == Finder::cast
+                   ? ": the value at position " + position + " is no index: it must be a number in the dtype's range"
+                   : ": the index at position " + position + " points outside the tensor that it indexes") +
+              "; found on the device, some ops later");
 }
 
 void wait_and_check() {

@@ -44,8 +44,17 @@ T* pointer(const Tensor& x) {
   return x.defined() && x.numel() > 0 ? x.ptr<T>() : nullptr;
 }
 
-/// Who found an index outside the tensor that it points into.
-enum class Finder : unsigned char { embedding, gather, index_add, cross_entropy, route, dispatch_rows, combine_rows };
+/// Who found an index outside the tensor that it points into; cast, a value that is no index.
+enum class Finder : unsigned char {
+  embedding,
+  gather,
+  index_add,
+  cross_entropy,
+  route,
+  dispatch_rows,
+  combine_rows,
+  cast
+};
 
 /// One word of device memory that kernels lower to the first bad position; read with the next copy to the host.
 using Report = unsigned long long*;

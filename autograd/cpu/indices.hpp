@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,18 @@ inline void check_indices(const Tensor& index, std::int64_t below, const char* o
       });
     }
   });
+}
+
+/// `value`, which stands at `position`, as a To; throws where To has no such number.
+template <class To, class From>
+To converted(From value, std::int64_t position, const char* op) {
+  require(fits<To>(value), [&] {
+    std::ostringstream text;
+    text << op << ": the value " << value << " at position " << position << " is no " << name_of(dtype_of<To>())
+         << ": it must be a number in its range";
+    return text.str();
+  });
+  return static_cast<To>(value);
 }
 
 /// Throws unless `row_of` names each of its rows once: then writing row by row leaves none out and meets none twice.

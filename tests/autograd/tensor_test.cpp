@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include <rapidcheck/gtest.h>
 
 #include <sstream>
@@ -33,6 +35,45 @@ TEST(Tensor, IsMadeOfDoublesFloatsOrWholeNumbers) {
   EXPECT_EQ(*from_vector(std::vector<std::int64_t>{large}, {1}).ptr<std::int64_t>(), large);
   EXPECT_NE(refusal([] { from_vector(std::vector<float>{1}, {2}); }).find("1 values do not fill shape (2)"),
             std::string::npos);
+}
+
+TEST(Tensor, ConvertsToAnIndexTypeWhatItHoldsAndRefusesTheRestByPosition) {
+  const double nan = std::nan(""), infinity = INFINITY;
+  const auto cast_of = [](std::vector<double> values, DType from, DType to) {
+    return refusal([&] { from_vector(values, {std::ssize(values)}, {from}).to(to); });
+  };
+  for (const double bad : {nan, infinity, -infinity, 0x1p63, -0x1p64}) {
+    for (const DType from : {DType::float32, DType::float64}) {
+      for (const DType to : {DType::int32, DType::int64}) {
+        const std::string text = cast_of({0, 1, bad, bad}, from, to);
+        EXPECT_NE(text.find(" at position 2 is no " + std::string(name_of(to))), std::string::npos)
+            << bad << ": " << text;
+        EXPECT_EQ(text.find("cast: the value "), 0u) << text;
+      }
+    }
+  }
+  EXPECT_EQ(cast_of({3e9}, DType::int64, DType::int32),
+            "cast: the value 3000000000 at position 0 is no int32: it must be a number in its range");
+  EXPECT_NE(cast_of({0x1p31}, DType::float32, DType::int32), "accepted");
+  EXPECT_EQ(cast_of({0x1p31}, DType::float32, DType::int64), "accepted");
+  const double low = -0x1p31, high = 0x1p31 - 1;
+  EXPECT_EQ(tensor({low, high, -1.9, 1.9}, {DType::float64}).to(DType::int32).to_vector(),
+            (std::vector<double>{low, high, -1, 1}));
+  EXPECT_EQ(from_vector(std::vector<double>{low, high}, {2}, {DType::int64}).to(DType::int32).to_vector(),
+            (std::vector<double>{low, high}));
+
+  const Options indices = {DType::int32};
+  EXPECT_EQ(refusal([&] { full({2}, 3e9, indices); }),
+            "full: the value 3e+09 at position 0 is no int32: it must be a number in its range");
+  EXPECT_NE(refusal([&] {
+              tensor({1, nan}, indices);
+            }).find("from_vector: the value nan at position 1"),
+            std::string::npos);
+  EXPECT_NE(refusal([&] {
+              from_vector(std::vector<std::int64_t>{1, -3'000'000'000}, {2}, indices);
+            }).find("position 1"),
+            std::string::npos);
+  EXPECT_NE(refusal([&] { empty({2}, indices).fill(infinity); }), "accepted");
 }
 
 TEST(Tensor, ViewsShareMemoryAndCopiesDoNot) {

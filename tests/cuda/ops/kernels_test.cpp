@@ -162,6 +162,21 @@ TEST(CudaKernels, AnIndexOutOfRangeIsReportedWithTheNextCopyToTheHost) {
       << "and then the device serves again";
 }
 
+TEST(CudaKernels, AValueThatIsNoIndexIsReportedAndTheOthersConvertAsOnTheCpu) {
+  for (const double bad : {std::nan(""), -double{INFINITY}, 0x1p70}) {
+    for (const DType from : {DType::float32, DType::float64}) {
+      const Tensor x = tensor({1, -1.5, bad, bad}, {from}).to(gpu);
+      EXPECT_EQ(message_of([&] { x.to(DType::int64).to_vector(); }),
+                "cast: the value at position 2 is no index: it must be a number in the dtype's range; found on the "
+                "device, some ops later");
+    }
+  }
+  EXPECT_NE(message_of([&] { full({3}, 3e9, {DType::int64, gpu}).to(DType::int32).to_vector(); }), "no error");
+  EXPECT_NE(message_of([&] { full({3}, 3e9, {DType::int32, gpu}); }), "no error");
+  const Tensor good = tensor({-0x1p31, 0x1p31 - 1, -1.9, 1.9, 0}, {DType::float64});
+  EXPECT_EQ(good.to(gpu).to(DType::int32).to_vector(), good.to(DType::int32).to_vector());
+}
+
 TEST(CudaKernels, TensorsOfTwoDevicesDoNotMix) {
   const Tensor here = ones({2}), there = ones({2}, {DType::float32, gpu});
   EXPECT_EQ(message_of([&] { add(here, there); }),
