@@ -158,6 +158,24 @@ Tensors hand_back(const Tensors& given, const Tensors& inputs) {
                      }});
 }
 
+TEST(Tape, KeepsTheGradientOfALeafThatIsSwitchedOffBetweenForwardAndBackward) {
+  Tensor x = leaf({3});
+  {
+    Tape tape;
+    const Tensor y = x * x;
+    expect_says(refusal([&] { x.requires_grad(false); }),
+                "requires_grad: a live tape has recorded an op on float64 (1)");
+    x.requires_grad(true);  // it is
+    tape.backward(y);
+    EXPECT_EQ(x.grad().item(), 6);
+    x.requires_grad(false).requires_grad(true);  // the tape is empty
+    EXPECT_FALSE(x.grad().defined());
+    exp(x);
+  }
+  x.requires_grad(false);
+  EXPECT_FALSE(x.requires_grad());
+}
+
 TEST(Tape, LetsAnOpReturnItsInput) {
   const Tensor x = leaf({1, 2}), constant = tensor({3, 4}, {DType::float64});
   Tape tape;
