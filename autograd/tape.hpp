@@ -34,6 +34,7 @@ struct GradientSlot {
 };
 
 class Entry;
+struct TapeScope;
 
 /// Given the gradients of an entry's outputs (never undefined), returns those of its inputs, in order; undefined where
 /// `entry.needs(i)` is false.
@@ -77,8 +78,9 @@ class Entry {
   std::vector<Saved> saved_;
 };
 
-/// Records the ops that run on this thread while it is in scope and need a gradient; `backward` walks the list from its
-/// end. With no tape in scope nothing is recorded, so inference needs no switch.
+/// Records the ops that need a gradient and run, while it is in scope, on the thread that made it; `backward` walks the
+/// list from its end. With no tape in scope nothing is recorded, so inference needs no switch. A tape may go in any order
+/// and on any thread.
 class Tape {
  public:
   Tape();
@@ -110,7 +112,7 @@ class Tape {
 
   std::vector<Entry> entries_;
   std::uint64_t recording_;
-  Tape* outer_;
+  std::shared_ptr<TapeScope> scope_;
 };
 
 /// While in scope, nothing is recorded on this thread.

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <memory>
 #include <thread>
 
 #include "autograd/autograd.hpp"
@@ -174,6 +175,18 @@ TEST(Tape, KeepsTheGradientOfALeafThatIsSwitchedOffBetweenForwardAndBackward) {
   }
   x.requires_grad(false);
   EXPECT_FALSE(x.requires_grad());
+}
+
+TEST(Tape, MayGoOnAnotherThreadThanTheOneThatMadeIt) {
+  const Tensor x = leaf({2});
+  const Tape outer;
+  auto tape = std::make_unique<Tape>();
+  exp(x);
+  std::thread([gone = std::move(tape)] {}).join();
+  EXPECT_EQ(Tape::current(), &outer);
+  exp(x);
+  EXPECT_EQ(outer.entries().size(), 1U);
+  EXPECT_EQ(live_entries(), 1U);
 }
 
 TEST(Tape, LetsAnOpReturnItsInput) {
