@@ -258,7 +258,13 @@ Tensors record_all(Record record) {
   return std::move(record.outputs);
 }
 
-Tensor record(Record record) { return std::move(record_all(std::move(record)).front()); }
+Tensor record(Record record) {
+  require(record.outputs.size() == 1, [&] {
+    return "record: the op '" + std::string(record.op.text) + "' has " + std::to_string(record.outputs.size()) +
+           " outputs, not one; record_all() takes any number";
+  });
+  return std::move(record_all(std::move(record)).front());
+}
 
 std::size_t live_entries() { return entries_alive; }
 

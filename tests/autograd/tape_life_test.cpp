@@ -189,6 +189,19 @@ TEST(Tape, MayGoOnAnotherThreadThanTheOneThatMadeIt) {
   EXPECT_EQ(live_entries(), 1U);
 }
 
+TEST(Tape, RefusesAnOpWithoutAnOutputAndParametersOfAnotherType) {
+  const Tensor x = leaf({2});
+  Tape tape;
+  constexpr OpName odd{"odd"};
+  expect_says(refusal([&] { record({.op = odd, .inputs = {x}, .outputs = {}}); }), "the op 'odd' has 0 outputs");
+  expect_says(refusal([&] { record({.op = odd, .inputs = {x}, .outputs = {x, x}}); }), "the op 'odd' has 2 outputs");
+  scale(x, 3);
+  expect_says(refusal([&] { tape.entries().front().parameter<std::string>(); }),
+              "scale: backward asks for parameters of another type");
+  exp(x);
+  expect_says(refusal([&] { tape.entries().back().parameter<double>(); }), "which are none");
+}
+
 TEST(Tape, LetsAnOpReturnItsInput) {
   const Tensor x = leaf({1, 2}), constant = tensor({3, 4}, {DType::float64});
   Tape tape;
