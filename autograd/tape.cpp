@@ -12,7 +12,6 @@
 namespace folio {
 namespace {
 
-thread_local Tape* innermost = nullptr;
 thread_local bool paused = false;
 std::atomic<std::uint64_t> recordings{0};
 std::atomic<std::size_t> entries_alive{0};
@@ -59,6 +58,23 @@ Tensors take_output_gradients(Entry& entry) {
 
 }  // namespace
 
+/// A tape's place among those of the thread that made it. The tape itself is null once it is gone, on whatever thread.
+struct TapeScope {
+  std::atomic<Tape*> tape;
+  std::shared_ptr<TapeScope> outer;
+};
+
+namespace {
+
+/// The innermost scope of this thread whose tape is alive, or null.
+std::shared_ptr<TapeScope>& innermost() {
+  thread_local std::shared_ptr<TapeScope> scope;
+  while (scope && scope->tape == nullptr) scope = scope->outer;
+  return scope;
+}
+
+}  // namespace
+
 std::shared_ptr<GradientSlot> GradientSlot::leaf(const Tensor& x) {
   auto slot = std::make_shared<GradientSlot>();
   slot->shape = x.shape();
@@ -75,17 +91,20 @@ const Tensor& Entry::saved(std::size_t i) const {
   return s.tensor;
 }
 
-Tape::Tape() : recording_(++recordings), outer_(innermost) { innermost = this; }
+Tape::Tape() : recording_(++recordings), scope_(std::make_shared<TapeScope>(this, innermost())) {
+  innermost() = scope_;
+}
 
 Tape::~Tape() {
   entries_alive -= entries_.size();
-  // Usually this one is the innermost; tapes on the heap may go in any order.
-  Tape** link = &innermost;
-  while (*link != nullptr && *link != this) link = &(*link)->outer_;
-  if (*link == this) *link = outer_;
+  scope_->tape = nullptr;
 }
 
-Tape* Tape::current() { return paused ? nullptr : innermost; }
+Tape* Tape::current() {
+  if (paused) return nullptr;
+  const auto& scope = innermost();
+  return scope ? scope->tape.load() : nullptr;
+}
 
 void Tape::backward(const Tensor& root, const Tensor& cotangent) {
   require(cotangent.defined() || root.numel() == 1,
@@ -242,7 +261,13 @@ Tensors record_all(Record record) {
   return std::move(record.outputs);
 }
 
-Tensor record(Record record) { return std::move(record_all(std::move(record)).front()); }
+Tensor record(Record record) {
+  require(record.outputs.size() == 1, [&] {
+    return "record: the op '" + std::string(record.op.text) + "' has " + std::to_string(record.outputs.size()) +
+           " outputs, not one; record_all() takes any number";
+  });
+  return std::move(record_all(std::move(record)).front());
+}
 
 std::size_t live_entries() { return entries_alive; }
 

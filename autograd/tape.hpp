@@ -34,6 +34,7 @@ struct GradientSlot {
 };
 
 class Entry;
+struct TapeScope;
 
 /// Given the gradients of an entry's outputs (never undefined), returns those of its inputs, in order; undefined where
 /// `entry.needs(i)` is false.
@@ -56,9 +57,15 @@ class Entry {
   /// The same without that check, for looking at a tape.
   const Tensor& saved_as_is(std::size_t i) const { return saved_.at(i).tensor; }
   std::size_t saved_count() const { return saved_.size(); }
+  /// The parameters that the op recorded, or an Error if they are of another type than T.
   template <class T>
   const T& parameter() const {
-    return *std::any_cast<T>(&parameters);
+    const T* found = std::any_cast<T>(&parameters);
+    require(found != nullptr, [&] {
+      return std::string(op.text) + ": backward asks for parameters of another type than the op recorded" +
+             (parameters.has_value() ? "" : ", which are none");
+    });
+    return *found;
   }
   bool has_saved(std::size_t i) const { return saved_.at(i).tensor.defined(); }
   /// Keeps x, which may be undefined, as it is now.
@@ -77,8 +84,9 @@ class Entry {
   std::vector<Saved> saved_;
 };
 
-/// Records the ops that run on this thread while it is in scope and need a gradient; `backward` walks the list from its
-/// end. With no tape in scope nothing is recorded, so inference needs no switch.
+/// Records the ops that need a gradient and run, while it is in scope, on the thread that made it; `backward` walks the
+/// list from its end. With no tape in scope nothing is recorded, so inference needs no switch. A tape may go in any order
+/// and on any thread.
 class Tape {
  public:
   Tape();
@@ -110,7 +118,7 @@ class Tape {
 
   std::vector<Entry> entries_;
   std::uint64_t recording_;
-  Tape* outer_;
+  std::shared_ptr<TapeScope> scope_;
 };
 
 /// While in scope, nothing is recorded on this thread.
@@ -139,7 +147,7 @@ struct Record {
 /// Returns the outputs, those that are an input or another op's result under a handle of their own. This is all that an
 /// op of a user's own needs to call.
 Tensors record_all(Record record);
-/// The same for an op with one output.
+/// The same for an op with exactly one output; an Error if it has none or several.
 Tensor record(Record record);
 
 /// Entries alive on all tapes of this process: zero once every tape is gone.

@@ -60,8 +60,17 @@ Tensor& Tensor::requires_grad(bool on) {
           [&] { return "requires_grad: only float tensors have gradients, this is " + describe(*this); });
   require(!requires_grad() || slot()->is_leaf(),
           [] { return std::string("requires_grad: this tensor is the result of an op; detach() it first"); });
-  if (on != requires_grad()) set_slot(on ? GradientSlot::leaf(*this) : nullptr);
+  if (on == requires_grad()) return *this;
+  if (!on) require_unrecorded("requires_grad");
+  set_slot(on ? GradientSlot::leaf(*this) : nullptr);
   return *this;
+}
+
+void Tensor::require_unrecorded(const char* what) const {
+  require(!requires_grad() || slot().use_count() == 1, [&] {
+    return std::string(what) + ": a live tape has recorded an op on " + describe(*this) +
+           ", and its gradient would be lost: call backward first, or let the tape go";
+  });
 }
 
 Tensor Tensor::grad() const { return requires_grad() ? slot()->gradient : Tensor(); }
@@ -101,6 +110,7 @@ void Tensor::move_to(Device device) {
   if (this->device() == device) return;
   require(!requires_grad() || slot()->is_leaf(),
           [&] { return "move_to: " + describe(*this) + " was recorded by a tape; to(Device) makes a copy"; });
+  require_unrecorded("move_to");
   const Tensor there = detach().to(device);
   Impl& mine = impl();
   mine.storage = there.storage(), mine.offset = there.offset(), mine.strides = there.strides();

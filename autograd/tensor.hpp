@@ -70,6 +70,7 @@ class Tensor {
 
   bool requires_grad() const { return defined() && impl_->slot != nullptr; }
   /// Makes a float tensor a leaf whose gradient `Tape::backward` fills in. One that is a leaf already keeps its gradient.
+  /// `false` makes it a constant, without its gradient: an Error while a live tape has recorded an op on it.
   Tensor& requires_grad(bool on);
   /// The gradient that backward left on a leaf, undefined before.
   Tensor grad() const;
@@ -84,7 +85,8 @@ class Tensor {
   void fill(double value);
   /// Copies values of the same shape (any layout, dtype or device) into this tensor.
   void copy_from(const Tensor& source);
-  /// Brings this tensor, under all of its handles, and its gradient to a device; views that share its storage stay.
+  /// Brings this tensor, under all of its handles, and its gradient to a device; views that share its storage stay. An
+  /// Error while a live tape has recorded an op on it: the gradient to come belongs where it was.
   void move_to(Device device);
 
   // Shorthand for the ops of the same name in autograd/ops.hpp.
@@ -115,6 +117,7 @@ class Tensor {
   };
   Impl& impl() const;
   void check_access(DType dtype) const;
+  void require_unrecorded(const char* what) const;
   std::shared_ptr<Impl> impl_;
 };
 

@@ -92,14 +92,18 @@ struct Convert {
   }
 };
 
+template <typename Index>
+constexpr Index lowest = std::numeric_limits<Index>::min();
+template <typename Index>
+constexpr Index highest = std::numeric_limits<Index>::max();
+
 /// Whether x is a number of the index type To: folio::fits for the device.
 template <typename To, typename From>
 __device__ bool is_index(From x) {
-  constexpr To low = std::numeric_limits<To>::min(), high = std::numeric_limits<To>::max();
   if constexpr (std::is_floating_point_v<From>) {
-    return x >= static_cast<From>(low) && x < -static_cast<From>(low);
+    return x >= static_cast<From>(lowest<To>) && x < -static_cast<From>(lowest<To>);
   } else {
-    return x >= low && x <= high;
+    return x >= lowest<To> && x <= highest<To>;
   }
 }
 

@@ -99,7 +99,7 @@ Tensor DeepSeekMoE::operator()(const Tensor& x, Auxiliary* auxiliary) {
 void DeepSeekMoE::count(const Gating& gating, const Routing& routing) {
   const NoRecording pause;
   const Tensor s = gating.scores.detach();
-  const Tensor p = s / sum(s, {-1}, true);
+  const Tensor p = normalized(s);
   Counts& now = counts();
   now.total.tokens += s.dim(0);
   now.entropies.push_back(negate(sum(p * log(p + 1e-20))));

@@ -2,7 +2,25 @@
 
 namespace folio {
 
+namespace {
+
+/// The rows of one tensor of a layer must be like those that it keeps.
+void check_rows(const char* what, const Tensor& rows, const Tensor& kept, std::int64_t tokens) {
+  Shape wanted = kept.shape();
+  wanted[1] = tokens;
+  require(rows.shape() == wanted && rows.dtype() == kept.dtype() && rows.device() == kept.device(), [&] {
+    return std::string("LatentCache: new rows of ") + what + " are " + describe(rows) + " on " +
+           name_of(rows.device()) + ", the cache holds " + describe(kept) + " on " + name_of(kept.device()) +
+           ": make it for this model's config, batch, dtype and device";
+  });
+}
+
+}  // namespace
+
 void LatentCache::Layer::append(const Tensor& c_new, const Tensor& k_pe_new) {
+  require(c_new.rank() == 3, [&] { return "LatentCache: needs c (batch, tokens, kv_lora), got " + describe(c_new); });
+  check_rows("c", c_new, c, c_new.dim(1));
+  check_rows("k_pe", k_pe_new, k_pe, c_new.dim(1));
   const std::int64_t end = length + c_new.dim(1);
   require(end <= capacity(), [&] {
     return "LatentCache: " + std::to_string(length) + " tokens and " + std::to_string(c_new.dim(1)) +
@@ -21,6 +39,14 @@ LatentCache::LatentCache(const DeepSeekConfig& config, std::int64_t batch, Optio
   for (std::int64_t i = 0; i < config.num_hidden_layers; ++i) {
     layers_.push_back({.c = zeros({batch, room, config.kv_lora_rank}, options), .k_pe = zeros(key, options)});
   }
+}
+
+LatentCache::Layer& LatentCache::layer(std::int64_t i) {
+  require(i >= 0 && i < layer_count(), [&] {
+    return "LatentCache: it has " + std::to_string(layer_count()) + " layers and none of number " + std::to_string(i) +
+           ": make it for this model's config";
+  });
+  return layers_[static_cast<std::size_t>(i)];
 }
 
 void LatentCache::clear() {

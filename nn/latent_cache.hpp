@@ -19,14 +19,17 @@ class LatentCache {
     std::int64_t length = 0;
 
     std::int64_t capacity() const { return c.dim(1); }
-    /// Copies the next tokens' rows in, behind those in use. An Error if there is no room.
+    /// Copies the next tokens' rows in, behind those in use. An Error that changes nothing if there is no room, or if
+    /// batch, widths, dtype or device are not the cache's.
     void append(const Tensor& c_new, const Tensor& k_pe_new);
   };
 
   /// Room for `capacity` tokens of each of `batch` sequences; 0 means config.context.
   LatentCache(const DeepSeekConfig& config, std::int64_t batch, Options options = {}, std::int64_t capacity = 0);
 
-  Layer& layer(std::int64_t i) { return layers_.at(static_cast<std::size_t>(i)); }
+  /// Layer i, counted from 0; an Error if there is none.
+  Layer& layer(std::int64_t i);
+  std::int64_t layer_count() const { return static_cast<std::int64_t>(layers_.size()); }
   std::int64_t length() const { return layers_.front().length; }
   std::int64_t capacity() const { return layers_.front().capacity(); }
   DType dtype() const { return layers_.front().c.dtype(); }

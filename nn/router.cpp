@@ -43,13 +43,15 @@ Tensor expert_scores(const Tensor& logits, Score score) {
   throw Error("expert_scores: unknown score");
 }
 
+Tensor normalized(const Tensor& scores) { return scores / (sum(scores, {-1}, true) + 1e-20); }
+
 Tensor choose_experts(const Tensor& biased, const DeepSeekConfig& config) {
   return top_k(config.n_group > 1 ? best_groups_only(biased, config) : biased, config.num_active_experts).second;
 }
 
 Tensor sequence_balance_loss(const Tensor& scores, std::int64_t k, double alpha) {
   const std::int64_t batch = scores.dim(0), length = scores.dim(1), experts = scores.dim(2);
-  const Tensor share = mean(scores / sum(scores, {-1}, true), {1});                                   // P: (B, experts)
+  const Tensor share = mean(normalized(scores), {1});                                                 // P: (B, experts)
   const Tensor chosen = top_k(scores, k).second.reshape({batch, length * k});                         // (B, T·k)
   const Tensor counts = sum(embedding(membership(experts, experts, scores.options()), chosen), {1});  // (B, experts)
   const double factor = alpha * static_cast<double>(experts) / static_cast<double>(k * length * batch);
@@ -70,7 +72,7 @@ Gating Router::operator()(const Tensor& x) const {
   const Tensor biased = leaks ? expert_scores(logits + bias, config_.score) : scores + bias;
   const Tensor chosen = choose_experts(biased, config_);         // (N, k)
   Tensor weights = gather(leaks ? biased : scores, -1, chosen);  // (N, k)
-  if (config_.norm_topk_prob) weights = weights / (sum(weights, {-1}, true) + 1e-20);
+  if (config_.norm_topk_prob) weights = normalized(weights);
   if (config_.routed_scaling_factor != 1) weights = weights * config_.routed_scaling_factor;
   return {scores, chosen, weights};
 }

@@ -20,8 +20,12 @@ Tensor expert_scores(const Tensor& logits, Score score);
 /// one (V3, arXiv 2412.19437, section 2.1.2, and its inference/model.py; V2 scores a group by its maximum).
 Tensor choose_experts(const Tensor& biased, const DeepSeekConfig& config);
 
+/// Scores (…, experts) divided by their sum + 1e-20, as DeepSeek's gate divides: zeros, which float32 sigmoids of −200 are,
+/// stay zeros.
+Tensor normalized(const Tensor& scores);
+
 /// α·Σ_i f_i·P_i averaged over sequences (V3 eq. 17–20): scores (B, T, experts), without bias → ().
-/// f_i = experts/(k·T)·(tokens that choose i by score), P_i = mean over t of s_i/Σ_j s_j.
+/// f_i = experts/(k·T)·(tokens that choose i by score), P_i = mean over t of s_i/(Σ_j s_j + 1e-20).
 Tensor sequence_balance_loss(const Tensor& scores, std::int64_t k, double alpha);
 
 /// The gate of DeepSeekMoE. Computed in the weight's dtype: float32 or wider.

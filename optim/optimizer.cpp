@@ -1,5 +1,6 @@
 #include "optim/optimizer.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
@@ -49,6 +50,12 @@ Optimizer::Optimizer(const Parameters& parameters, double lr, std::vector<std::s
 void Optimizer::step(double gradient_factor) {
   check(std::isfinite(gradient_factor), "optimizer", "the gradient factor", gradient_factor,
         "finite: skip this step, its gradients are not finite");
+  const bool reached =
+      std::any_of(slots_.begin(), slots_.end(), [](const Slot& s) { return s.parameter.value.grad().defined(); });
+  require(reached, [&] {
+    return "optimizer: none of the " + std::to_string(slots_.size()) + " parameters, '" + slots_[0].parameter.name +
+           "' first, has a gradient: call backward, on a loss that depends on them, before each step";
+  });
   ++steps_;
   for (Slot& slot : slots_) {
     const Tensor gradient = slot.parameter.value.grad();

@@ -17,7 +17,8 @@ class Optimizer {
   Optimizer& operator=(const Optimizer&) = delete;
 
   /// One update of every parameter that has a gradient, each gradient times `gradient_factor` (clipping's); then the
-  /// gradients are gone. An Error that changes nothing if the factor is not finite. Gradients themselves are taken as they
+  /// gradients are gone. An Error that changes nothing if the factor is not finite, or if no parameter has a gradient: backward did not
+  /// reach them. Gradients themselves are taken as they
   /// are: clip_by_global_norm looks for NaN in them.
   void step(double gradient_factor = 1);
   void zero_grad();

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <memory>
 #include <thread>
 
 #include "autograd/autograd.hpp"
@@ -156,6 +157,49 @@ Tensors hand_back(const Tensors& given, const Tensors& inputs) {
                        for (std::size_t i = 0; i < dy.size(); ++i) all.push_back(e.needs(i) ? dy[i] * 2.0 : Tensor());
                        return all;
                      }});
+}
+
+TEST(Tape, KeepsTheGradientOfALeafThatIsSwitchedOffBetweenForwardAndBackward) {
+  Tensor x = leaf({3});
+  {
+    Tape tape;
+    const Tensor y = x * x;
+    expect_says(refusal([&] { x.requires_grad(false); }),
+                "requires_grad: a live tape has recorded an op on float64 (1)");
+    x.requires_grad(true);  // it is
+    tape.backward(y);
+    EXPECT_EQ(x.grad().item(), 6);
+    x.requires_grad(false).requires_grad(true);  // the tape is empty
+    EXPECT_FALSE(x.grad().defined());
+    exp(x);
+  }
+  x.requires_grad(false);
+  EXPECT_FALSE(x.requires_grad());
+}
+
+TEST(Tape, MayGoOnAnotherThreadThanTheOneThatMadeIt) {
+  const Tensor x = leaf({2});
+  const Tape outer;
+  auto tape = std::make_unique<Tape>();
+  exp(x);
+  std::thread([gone = std::move(tape)] {}).join();
+  EXPECT_EQ(Tape::current(), &outer);
+  exp(x);
+  EXPECT_EQ(outer.entries().size(), 1U);
+  EXPECT_EQ(live_entries(), 1U);
+}
+
+TEST(Tape, RefusesAnOpWithoutAnOutputAndParametersOfAnotherType) {
+  const Tensor x = leaf({2});
+  Tape tape;
+  constexpr OpName odd{"odd"};
+  expect_says(refusal([&] { record({.op = odd, .inputs = {x}, .outputs = {}}); }), "the op 'odd' has 0 outputs");
+  expect_says(refusal([&] { record({.op = odd, .inputs = {x}, .outputs = {x, x}}); }), "the op 'odd' has 2 outputs");
+  scale(x, 3);
+  expect_says(refusal([&] { tape.entries().front().parameter<std::string>(); }),
+              "scale: backward asks for parameters of another type");
+  exp(x);
+  expect_says(refusal([&] { tape.entries().back().parameter<double>(); }), "which are none");
 }
 
 TEST(Tape, LetsAnOpReturnItsInput) {

@@ -111,6 +111,27 @@ void expect_same_bits_of_large_ops(DType dtype) {
                    {normal({300, 384}), draw.indices({2000}, 3), normal({2000, 384})});
   expect_same_bits("gather", [](const Tensors& t) -> Tensors { return {gather(t[0], 1, t[1])}; },
                    {normal({40, 20, 100}), draw.indices({40, 30, 100}, 20)});
+  expect_same_bits("rms_norm", [](const Tensors& t) -> Tensors { return {rms_norm(t[0], t[1])}; },
+                   {normal({3000, 96}), normal({96})});
+  expect_same_bits("rope", [](const Tensors& t) -> Tensors { return {rope(t[0], {.skip = 16})}; },
+                   {normal({2, 500, 6, 48})});
+  expect_same_bits("swiglu", [](const Tensors& t) -> Tensors { return {swiglu(t[0], t[1])}; },
+                   {normal({700, 300}), normal({700, 300})});
+  expect_same_bits("dropout",
+                   [](const Tensors& t) -> Tensors {
+                     return {dropout(t[0], 0.3, RandomStream{5, 0})};
+                   },
+                   {normal({700, 300})});
+  for (const int dim : {0, 1}) {
+    expect_same_bits("max", [=](const Tensors& t) -> Tensors { return {max(t[0], dim).first}; }, {normal({900, 500})});
+    expect_same_bits("min", [=](const Tensors& t) -> Tensors { return {min(t[0], dim).first}; }, {normal({900, 500})});
+  }
+  expect_same_bits("top_k", [](const Tensors& t) -> Tensors { return {top_k(t[0], 6).first}; }, {normal({4000, 64})});
+  expect_same_bits("log_softmax", [](const Tensors& t) -> Tensors { return {log_softmax(t[0])}; },
+                   {normal({2000, 65})});
+  expect_same_bits("causal_attention",
+                   [](const Tensors& t) -> Tensors { return {causal_attention(t[0], t[1], t[2], t[3], 0.2)}; },
+                   {normal({2, 200, 4, 32}), normal({2, 200, 4, 24}), normal({2, 200, 4, 24}), normal({2, 200, 8})});
   const Tensor chosen = draw.indices({1500, 2}, 8);
   expect_same_bits("expert_matmul",
                    [&](const Tensors& t) -> Tensors { return {expert_matmul(t[0], t[1], route(chosen, 9).offsets)}; },

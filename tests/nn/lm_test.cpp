@@ -2,6 +2,7 @@
 
 #include "autograd/autograd.hpp"
 #include "nn/deepseek_lm.hpp"
+#include "tests/error_of.hpp"
 #include "tests/nn/module_cases.hpp"
 #include "tests/shares.hpp"
 
@@ -104,6 +105,24 @@ FOLIO_PROPERTY(LM, CachedDecodeEqualsTheFullForwardForAnyChunking) {
   shares.note("of several layers", c.num_hidden_layers > 1, 50);
   shares.note("in several chunks", chunks > 1, 60);
   shares.note("with a chunk of several tokens behind others", several_behind_others, 40);
+}
+
+TEST(LM, DecodeRefusesNoTokensWhoseLastIsWantedAndACacheOfAnotherDepth) {
+  const DeepSeekConfig c = small_config();
+  DeepSeekConfig deeper = c;
+  ++deeper.num_hidden_layers;
+  Generator g(1);
+  DeepSeekLM model(c, g, wide);
+  model.eval();
+  LatentCache cache(c, 1, wide), other(deeper, 1, wide);
+  const Tensor none = empty({1, 0}, {DType::int32});
+  EXPECT_EQ(model.decode(none, cache).shape(), (Shape{1, 0, c.vocab_size}));
+  EXPECT_NE(error_of([&] { model.decode(none, cache, true); }).find("decode of no tokens"), std::string::npos);
+  EXPECT_NE(error_of([&] {
+              model.decode(zeros({1, 1}, {DType::int32}), other);
+            }).find("make it for this model's"),
+            std::string::npos);
+  EXPECT_EQ(other.length(), 0);
 }
 
 FOLIO_PROPERTY(LM, ALaterTokenLeavesEarlierLogitsAsTheyWere) {

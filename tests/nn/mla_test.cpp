@@ -2,6 +2,7 @@
 
 #include "autograd/autograd.hpp"
 #include "nn/deepseek_mla.hpp"
+#include "tests/error_of.hpp"
 #include "tests/nn/module_cases.hpp"
 #include "tests/shares.hpp"
 
@@ -301,6 +302,24 @@ TEST(MLA, AFullCacheRefusesAndClearForgets) {
   EXPECT_EQ(cache.length(), 2);
   cache.clear();
   EXPECT_EQ(m->decode(x, cache.layer(0)).to_vector(), first.to_vector());
+}
+
+TEST(MLA, ACacheOfAnotherModelIsRefusedInItsNameAndStaysAsItIs) {
+  Draw draw(1);
+  const DeepSeekConfig c = small_config();
+  const auto m = module_of(c, draw);
+  const Tensor x = draw.normal({2, 1, c.hidden_size});
+  DeepSeekConfig wider = c;
+  wider.kv_lora_rank += 1;
+  LatentCache dtype(c, 2, {DType::float32}), batch(c, 3, {DType::float64}), width(wider, 2, {DType::float64});
+  for (LatentCache* cache : {&dtype, &batch, &width}) {
+    const std::string text = error_of([&] { m->decode(x, cache->layer(0)); });
+    EXPECT_EQ(text.find("LatentCache: new rows of c are float64 (2, 1, "), 0U) << text;
+    EXPECT_EQ(cache->length(), 0);
+  }
+  for (const std::int64_t i : {std::int64_t{-1}, c.num_hidden_layers}) {
+    EXPECT_NE(error_of([&] { dtype.layer(i); }).find("LatentCache: it has "), std::string::npos) << i;
+  }
 }
 
 TEST(MLA, DecodeRecordsNothing) {

@@ -393,6 +393,22 @@ TEST(MoE, TrainedWithTheBiasItsLoadsAreMoreEvenThanWithout) {
   std::cout << "\n";
 }
 
+TEST(SequenceLoss, AndTheEntropyAreFiniteWhereEveryScoreOfATokenUnderflows) {
+  const Tensor logits = full({1, 2, 4}, -200).requires_grad(true);  // sigmoid(−200) is 0 in float32
+  Tape tape;
+  const Tensor loss = sequence_balance_loss(expert_scores(logits, Score::sigmoid), 2, 0.1);
+  EXPECT_EQ(loss.item(), 0);
+  tape.backward(loss);
+  for (const double g : logits.grad().to_vector()) EXPECT_TRUE(std::isfinite(g)) << g;
+
+  const DeepSeekConfig c = small_config();
+  Generator generator(1);
+  DeepSeekMoE m(c, generator);
+  m.gate.weight.fill(-200);
+  m(ones({1, 2, c.hidden_size}));
+  EXPECT_EQ(m.statistics().entropy, 0);
+}
+
 TEST(Router, SqrtSoftplusOfAnyLogitHasAFiniteGradient) {
   for (const DType dtype : {DType::float32, DType::float64}) {
     const Tensor logits = tensor({-2000, -104, -50, 0, 100}, {dtype}).requires_grad(true);

@@ -175,6 +175,15 @@ TEST(Optimizer, RefusesAStepThatWouldWriteNonsense) {
   }
 }
 
+TEST(Optimizer, RefusesAStepThatBackwardDidNotPrepare) {
+  for (const auto& make : kinds) {
+    Parameters parameters = some_parameters();
+    const Made optimizer = make(parameters);
+    EXPECT_NE(error_of([&] { optimizer->step(); }).find("none of the 3 parameters"), std::string::npos);
+    EXPECT_EQ(optimizer->steps(), 0);
+  }
+}
+
 TEST(Optimizer, RefusesImpossibleOptions) {
   const Parameters p = some_parameters();
   const auto adam = [&](const AdamWOptions& options) { return error_of([&] { AdamW refused(p, options); }); };
