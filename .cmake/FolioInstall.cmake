@@ -10,7 +10,7 @@ include(CMakePackageConfigHelpers)
 set(rooms autograd nn optim data)
 # What only the sources include: kernels, what ops and optimizers share, the tests' hooks, the gradient checker's own.
 set(private "")
-foreach(header cpu ops check.hpp fault.hpp blame.hpp gradcheck_detail.hpp)
+foreach(header cpu ops check.hpp fault.hpp blame.hpp gradcheck_detail.hpp dependence.hpp)
   list(APPEND private PATTERN ${header} EXCLUDE)
 endforeach()
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/Folio)
