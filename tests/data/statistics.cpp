@@ -60,7 +60,7 @@ TEST(Statistics, CountALastLineThatHasNoEnd) {
 
 TEST(Statistics, AreReadByPeople) {
   EXPECT_EQ(describe(statistics("aab\xC3\xA9\n"), 2),
-            "5 characters, 1 lines, 4 unique\n"
+            "5 characters, 1 line, 4 unique\n"
             "           2  40.00 %  'a'\n"
             "           1  20.00 %  '\\n'\n");
   EXPECT_EQ(with_thousands(1'115'394), "1,115,394");
