@@ -30,7 +30,7 @@ std::string shell_command(const std::vector<std::string>& words) {
 std::vector<std::string> with_option(std::vector<std::string> command, const std::string& name,
                                      const std::string& value) {
   for (std::size_t i = 1; i < command.size(); ++i) {
-    if (command[i].starts_with(name + "=")) command[i] = name + "=" + value;
+    if (command[i].starts_with(name + "=")) command[i].replace(name.size() + 1, std::string::npos, value);
     if (command[i] == name && i + 1 < command.size()) command[++i] = value;
   }
   return command;

@@ -54,13 +54,12 @@ struct DeepSeekConfig {
   double bias_rate = 1e-3;
 
   bool tie_embeddings = true;
-  double dropout = 0;
-  double init_std = 0.02;
-  double rms_norm_eps = 1e-6;
-
   /// f32, bf16 or f16. In 16 bits: activations and matrix products; parameters, the statistics of norms, softmax, router
   /// and loss stay float32. With float32, activations are as the parameters.
   DType dtype = DType::float32;
+  double dropout = 0;
+  double init_std = 0.02;
+  double rms_norm_eps = 1e-6;
 
   std::int64_t q_head_dim() const { return nope_head_dim + rope_head_dim; }
   bool has_experts(std::int64_t layer) const { return layer >= first_k_dense; }
