@@ -40,7 +40,7 @@ std::vector<std::int64_t> summed_loads(const std::vector<RouterStatistics>& laye
   return sums;
 }
 
-/// What to do where numbers are not finite.
+/// What to do where numbers are not finite. (Messages leave out the sign of a NaN, which means nothing.)
 std::string calmer(double lr) {
   return fmt::format("; try a lower --lr (the rate was {:.2e}), a longer warmup or a smaller clip (with --set)", lr);
 }
@@ -112,7 +112,7 @@ void Trainer::step(std::int64_t n) {
   optimizer_.set_lr(metrics.lr);
   const optim::Clipped clipped = optim::clip_by_global_norm(model_.parameters(), settings_.clip, scale);
   if (!std::isfinite(metrics.loss))
-    throw Diverged(fmt::format("step {}: the loss is {}", n, metrics.loss) + calmer(metrics.lr));
+    throw Diverged(fmt::format("step {}: the loss is {}", n, std::abs(metrics.loss)) + calmer(metrics.lr));
   const bool skipped = scaler_ && !scaler_->update(clipped.not_finite.empty());
   require(skipped || std::isfinite(clipped.norm), [&] {
     return fmt::format(
@@ -155,7 +155,8 @@ void Trainer::step(std::int64_t n) {
       return !stopped_();
     });
     if (validation && !std::isfinite(validation->loss))
-      throw Diverged(fmt::format("step {}: the validation loss is {}", n, validation->loss) + calmer(metrics.lr));
+      throw Diverged(fmt::format("step {}: the validation loss is {}", n, std::abs(validation->loss)) +
+                     calmer(metrics.lr));
   }
   log_.step(metrics, validation);
   window_seconds_ = 0;
