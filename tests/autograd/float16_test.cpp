@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "autograd/autograd.hpp"
+#include "tests/error_of.hpp"
 
 namespace folio::testing {
 namespace {
@@ -123,16 +124,6 @@ void check_kernels() {
   }
 }
 
-template <class Action>
-std::string refusal(Action&& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "accepted";
-}
-
 }  // namespace
 
 TEST(Float16, EveryPatternHasItsValueAndComesBack) {
@@ -199,12 +190,12 @@ TEST(Float16, SumsAreOfFloat32) {
 
 TEST(Float16, MixedDtypesAreAClearError) {
   const Tensor half = ones({2}, {DType::bfloat16});
-  EXPECT_NE(refusal([&] { add(half, ones({2})); }).find("bfloat16 (2) and float32 (2)"), std::string::npos);
-  EXPECT_NE(refusal([&] { add(half, half.to(DType::float16)); }).find("bfloat16 (2) and float16 (2)"),
+  EXPECT_NE(error_of([&] { add(half, ones({2})); }).find("bfloat16 (2) and float32 (2)"), std::string::npos);
+  EXPECT_NE(error_of([&] { add(half, half.to(DType::float16)); }).find("bfloat16 (2) and float16 (2)"),
             std::string::npos);
-  EXPECT_NE(refusal([&] { half.data<float>(); }).find("bfloat16 (2)"), std::string::npos);
+  EXPECT_NE(error_of([&] { half.data<float>(); }).find("bfloat16 (2)"), std::string::npos);
   const Tensor x = ones({1, 2});
-  EXPECT_NE(refusal([&] { linear(x, x.to(DType::bfloat16)); }).find("linear: a weight of bfloat16 (1, 2)"),
+  EXPECT_NE(error_of([&] { linear(x, x.to(DType::bfloat16)); }).find("linear: a weight of bfloat16 (1, 2)"),
             std::string::npos);
 }
 
