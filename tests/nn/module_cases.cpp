@@ -172,7 +172,7 @@ ModuleProblem draw_mla_one_q(Draw& draw) {
 }
 
 /// Without shared experts unless asked, so that what the routed ones do is not drowned.
-ModuleProblem moe(Draw& draw, DeepSeekConfig c) {
+ModuleProblem moe(Draw& draw, const DeepSeekConfig& c) {
   Generator g = generator_of(draw);
   const Shape shape = {draw.integer(1, 2), draw.integer(2, 4), c.hidden_size};
   return problem<DeepSeekMoE>(
