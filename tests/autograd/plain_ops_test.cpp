@@ -196,6 +196,15 @@ TEST(Dropout, IsTheIdentityAtZeroAndRefusesOne) {
   for (const double p : {1.0, -0.1, 1.5, nan}) EXPECT_THROW(dropout(x, p, {1, 1}), Error) << p;
 }
 
+/// One after another, a million times 0.1 in float32 is off by 1 %.
+TEST(Sum, KeepsTheDigitsOfManyEqualNumbersAlongEachDimension) {
+  constexpr std::int64_t n = 1'000'003;
+  const double truth = static_cast<double>(0.1F) * n;
+  const Tensor row = full({1, n}, 0.1), columns = full({n, 3}, 0.1);
+  EXPECT_NEAR(sum(row, {1}).item(), truth, 1e-6 * truth);
+  for (const double column : sum(columns, {0}).to_vector()) EXPECT_NEAR(column, truth, 1e-6 * truth);
+}
+
 TEST(Mean, TakesZeroExtentsThatItDoesNotReduce) {
   EXPECT_EQ(mean(ones({0, 3}), {1}).shape(), Shape({0}));
   EXPECT_THROW(mean(ones({0, 3}), {0}), Error);
