@@ -48,10 +48,12 @@ Place kept_download(const std::optional<fs::path>& path, const PinnedFile& pinne
           }};
 }
 
-Place public_address(const std::optional<fs::path>& path, const PinnedFile& pinned, bool offline) {
-  return {pinned.address, [path, pinned, offline] {
+Place public_address(const std::optional<fs::path>& path, const PinnedFile& pinned, bool offline,
+                     const Announce& announce) {
+  return {pinned.address, [path, pinned, offline, announce] {
             require(!offline, [&] { return pinned.address + ": not tried, FOLIO_OFFLINE is set"; });
             require(path.has_value(), [&] { return pinned.address + ": not tried, there is no cache to keep it in"; });
+            announce("text: fetching " + pinned.address);
             download(pinned, *path);
             return read_file(*path);
           }};
@@ -100,8 +102,9 @@ Text find_text(const std::optional<fs::path>& given, const Announce& announce, c
   }
   std::vector<std::string> tried;
   // PyPI's tinyshakespeareloader is no further place: its 1.8.0 holds excerpts of Hamlet and an address, not the text.
-  for (const Place& place : {folder_variable(surroundings), working_directory(surroundings),
-                             kept_download(kept, pinned), public_address(kept, pinned, surroundings.offline)}) {
+  for (const Place& place :
+       {folder_variable(surroundings), working_directory(surroundings), kept_download(kept, pinned),
+        public_address(kept, pinned, surroundings.offline, announce)}) {
     try {
       std::string text = place.read();
       announce("text: " + place.name + size_of(text));

@@ -17,8 +17,7 @@ folio_packages() {
   case $1 in
     programs) echo ca-certificates g++ cmake ninja-build libeigen3-dev librange-v3-dev libcli11-dev \
       nlohmann-json3-dev libfmt-dev libcurl4-openssl-dev libssl-dev librandom123-dev gnuplot-nox ;;
-    tests) echo libgtest-dev libgmock-dev librapidcheck-dev libbenchmark-dev libonig-dev libboost-context-dev \
-      libtomlplusplus-dev graphviz ;;
+    tests) echo libgtest-dev libgmock-dev librapidcheck-dev libbenchmark-dev libboost-context-dev graphviz ;;
     lint) folio_lint_packages ;;
     optional) echo libdnnl-dev ;;  # matrix products at full speed
   esac

@@ -96,6 +96,10 @@ Tensor Draw::indices(const Shape& shape, std::int64_t below) {
   for (auto& v : values) v = static_cast<std::int32_t>(integer(0, below - 1));
   return from_indices(values, shape);
 }
+Tensor Draw::indices_of_either_type(const Shape& shape, std::int64_t below) {
+  const Tensor drawn = indices(shape, below);
+  return drawn.to(drawn.numel() % 2 == 1 ? DType::int64 : DType::int32);
+}
 
 Device other_device() {
   static const Device device = [] {

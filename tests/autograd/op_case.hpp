@@ -42,6 +42,8 @@ class Draw {
   Tensor dyadic(const Shape& shape, double most = 4, double grid = 0.125);
   /// int32 values in [0, below).
   Tensor indices(const Shape& shape, std::int64_t below);
+  /// The same, as int64 where their number is odd.
+  Tensor indices_of_either_type(const Shape& shape, std::int64_t below);
   RandomStream stream() { return generator_.next_stream(); }
 
  private:

@@ -58,6 +58,16 @@ const std::vector<Unary>& unaries() {
       raised(2, -1e4, 1e4),
       raised(3, -1e3, 1e3),
       raised(4, -1e3, 1e3),
+      {"x + 3", [](const Tensor& x) { return x + 3; }, [](L x) { return x + 3; }, [](L) { return 1.0L; }, -1e4, 1e4},
+      {"3 + x", [](const Tensor& x) { return 3 + x; }, [](L x) { return 3 + x; }, [](L) { return 1.0L; }, -1e4, 1e4},
+      {"x - 3", [](const Tensor& x) { return x - 3; }, [](L x) { return x - 3; }, [](L) { return 1.0L; }, -1e4, 1e4},
+      {"3 - x", [](const Tensor& x) { return 3 - x; }, [](L x) { return 3 - x; }, [](L) { return -1.0L; }, -1e4, 1e4},
+      {"x * 3", [](const Tensor& x) { return x * 3; }, [](L x) { return x * 3; }, [](L) { return 3.0L; }, -1e4, 1e4},
+      {"3 * x", [](const Tensor& x) { return 3 * x; }, [](L x) { return x * 3; }, [](L) { return 3.0L; }, -1e4, 1e4},
+      {"x / 3", [](const Tensor& x) { return x / 3; }, [](L x) { return x / 3; }, [](L) { return 1 / 3.0L; }, -1e4,
+       1e4},
+      {"3 / x", [](const Tensor& x) { return 3 / x; }, [](L x) { return 3 / x; }, [](L x) { return -3 / (x * x); }, 0.1,
+       1e4},
   };
   return all;
 }

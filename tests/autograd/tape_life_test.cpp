@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdio>
 #include <memory>
 #include <thread>
 
@@ -257,6 +258,10 @@ TEST(Tape, DrawsItselfForGraphviz) {
   sum(exp(x));
   const std::string dot = to_dot(tape);
   for (const char* part : {"digraph", "exp", "sum", "leaf", "->", "(2)"}) expect_says(dot, part);
+  FILE* graphviz = popen("dot -Tplain >/dev/null", "w");
+  ASSERT_NE(graphviz, nullptr);
+  EXPECT_EQ(std::fwrite(dot.data(), 1, dot.size(), graphviz), dot.size());
+  EXPECT_EQ(pclose(graphviz), 0) << "Graphviz does not take it:\n" << dot;
 }
 
 }  // namespace folio::testing

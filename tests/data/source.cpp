@@ -20,8 +20,17 @@ class Source : public testing::Test {
  protected:
   Text find(const std::optional<fs::path>& given = std::nullopt) {
     said_.clear();
+    fetching_.clear();
     return find_text(
-        given, [&](std::string_view line) { said_.emplace_back(line); }, surroundings_, pinned_);
+        given,
+        [&](std::string_view line) {
+          if (line.starts_with("text: fetching ")) {
+            fetching_ = line;
+          } else {
+            said_.emplace_back(line);
+          }
+        },
+        surroundings_, pinned_);
   }
   std::string place(const Text& text) const {
     EXPECT_EQ(said_.size(), text.tried.size() + 1);
@@ -45,6 +54,7 @@ class Source : public testing::Test {
                      .sha256 = has_sha256() ? sha256(pinned_text) : "",
                      .bytes = pinned_text.size()};
   std::vector<std::string> said_;
+  std::string fetching_;  ///< what is said before a download
 };
 
 TEST_F(Source, TakesTheFirstPlaceThatHoldsAText) {
@@ -83,8 +93,10 @@ TEST_F(Source, DownloadsIntoTheCacheAndFindsItThereTheNextTime) {
   }
   EXPECT_EQ(text.text, pinned_text);
   EXPECT_EQ(place(text), pinned_.address);
+  EXPECT_EQ(fetching_, "text: fetching " + pinned_.address);
   EXPECT_EQ(read_file(cached()), pinned_text);
   EXPECT_EQ(place(find()), cached().string());
+  EXPECT_EQ(fetching_, "");
 }
 
 TEST_F(Source, EndsWithTheSampleAndNamesEveryPlaceThatWasTried) {

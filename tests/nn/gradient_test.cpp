@@ -9,7 +9,7 @@ namespace folio::testing {
 
 TEST(EveryModule, AgreesWithFiniteDifferencesInAllParametersAndInputs) {
   for (const ModuleCase& c : module_cases()) {
-    int checked = 0, discarded = 0;
+    int checked = 0, discarded = 0, redrawn = 0;
     for (std::uint64_t seed = 0; seed < 12; ++seed) {
       Draw draw(seed);
       const ModuleProblem p = c.draw(draw);
@@ -17,8 +17,10 @@ TEST(EveryModule, AgreesWithFiniteDifferencesInAllParametersAndInputs) {
       EXPECT_TRUE(report) << c.name << " " << p.description << " seed " << seed << ": " << report;
       checked += report.checked;
       discarded += report.discarded;
+      redrawn += p.redrawn;
     }
-    std::cout << c.name << ": " << checked << " directions checked, " << discarded << " discarded\n";
+    std::cout << c.name << ": " << checked << " directions checked, " << discarded << " discarded, " << redrawn
+              << " draws near a tie\n";
     EXPECT_LE(discarded, (checked + discarded) / 10) << c.name << ": too many steps cross a discrete choice";
   }
 }

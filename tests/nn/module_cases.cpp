@@ -98,7 +98,7 @@ ModuleProblem problem(std::shared_ptr<M> module, Tensor x, std::function<Tensors
   if (is_float(x.dtype())) p.leaves.push_back(x.requires_grad(true));
   for (const Parameter& parameter : module->parameters()) p.leaves.push_back(parameter.value);
   randomize(*module, draw, scale);
-  for (int attempt = 0; attempt < 100 && !keeps_off_ties(p, draw); ++attempt) {
+  for (; p.redrawn < 100 && !keeps_off_ties(p, draw); ++p.redrawn) {
     randomize(*module, draw, scale);
     if (is_float(x.dtype())) x.copy_from(draw.normal(x.shape()));
   }

@@ -17,6 +17,7 @@ struct ModuleProblem {
   Tensors leaves;              ///< float64, packed, requiring a gradient
   std::function<Tensors()> f;  ///< the module's outputs
   std::string description;
+  int redrawn = 0;  ///< how many draws before it were too near a tie of top-k
 };
 
 struct ModuleCase {

@@ -49,7 +49,7 @@ Problem draw_where(Draw& draw) {
       if (i != kept) shapes[i] = draw.broadcastable(full);
     }
   }
-  return {.inputs = {draw.indices(shapes[0], 2), draw.normal(shapes[1]), draw.normal(shapes[2])},
+  return {.inputs = {draw.indices_of_either_type(shapes[0], 2), draw.normal(shapes[1]), draw.normal(shapes[2])},
           .f = [](const Tensors& x) -> Tensors { return {where(x[0], x[1], x[2])}; },
           .description = to_string(shapes[0]) + " ? " + to_string(shapes[1]) + " : " + to_string(shapes[2]),
           .broadcast = broadcast && !(shapes[0] == full && shapes[1] == full && shapes[2] == full),

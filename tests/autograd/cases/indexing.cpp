@@ -55,7 +55,7 @@ Problem draw_gather(Draw& draw) {
   for (std::int64_t& extent : chosen) extent = draw.chance(0.3) ? draw.integer(0, extent) : extent;
   shape[dim] = draw.extent(false);
   chosen[dim] = draw.extent();
-  return {.inputs = {draw.normal(shape), draw.indices(chosen, shape[dim])},
+  return {.inputs = {draw.normal(shape), draw.indices_of_either_type(chosen, shape[dim])},
           .f = [=](const Tensors& x) -> Tensors { return {gather(x[0], dim, x[1])}; },
           .description = to_string(chosen) + " of " + to_string(shape) + " along " + std::to_string(dim)};
 }
@@ -64,7 +64,7 @@ Problem draw_index_add(Draw& draw) {
   Shape x = draw.shape(1, 3), source = x;
   source[0] = draw.extent();
   x[0] = draw.extent(false);
-  return {.inputs = {draw.normal(x), draw.indices({source[0]}, x[0]), draw.normal(source)},
+  return {.inputs = {draw.normal(x), draw.indices_of_either_type({source[0]}, x[0]), draw.normal(source)},
           .f = [](const Tensors& t) -> Tensors { return {index_add(t[0], t[1], t[2])}; },
           .description = to_string(source) + " into " + to_string(x)};
 }
@@ -73,7 +73,7 @@ Problem draw_embedding(Draw& draw) {
   Shape table = draw.shape(1, 3);
   table[0] = draw.extent(false);
   const Shape index = draw.shape(0, 3);
-  return {.inputs = {draw.normal(table), draw.indices(index, table[0])},
+  return {.inputs = {draw.normal(table), draw.indices_of_either_type(index, table[0])},
           .f = [](const Tensors& t) -> Tensors { return {embedding(t[0], t[1])}; },
           .description = to_string(index) + " rows of " + to_string(table)};
 }

@@ -62,19 +62,20 @@ Problem draw_cross_entropy(Draw& draw) {
   const Tensor rows_kept = from_indices(kept, {n}), target_of_kept = from_indices(kept_targets, {n, 1});
   Shape shape = rows;
   shape.push_back(classes);
-  return {.inputs = {draw.uniform(shape, -3, 3), from_indices(targets, rows)},
-          .f = [=](const Tensors& x) -> Tensors { return {cross_entropy(x[0], x[1], options)}; },
-          .composed = [=](const Tensors& x) -> Tensors {
-            const Tensor flat = x[0].reshape({count, classes});
-            const Tensor log_p = log_softmax(embedding(flat, rows_kept.to(x[0].device())));  // (n, classes)
-            const Tensor matched = gather(log_p, -1, target_of_kept.to(x[0].device()));      // (n, 1)
-            const double e = options.label_smoothing, c = static_cast<double>(classes);
-            const Tensor total = sum(matched) * (e - 1) - sum(log_p) * (e / c);
-            return {n > 0 ? total / static_cast<double>(n) : total};
-          },
-          .description = to_string(shape) + ", " + std::to_string(count - n) + " ignored, smoothing " +
-                         std::to_string(options.label_smoothing),
-          .masked = n < count};
+  return {
+      .inputs = {draw.uniform(shape, -3, 3), from_indices(targets, rows).to(n % 2 == 1 ? DType::int64 : DType::int32)},
+      .f = [=](const Tensors& x) -> Tensors { return {cross_entropy(x[0], x[1], options)}; },
+      .composed = [=](const Tensors& x) -> Tensors {
+        const Tensor flat = x[0].reshape({count, classes});
+        const Tensor log_p = log_softmax(embedding(flat, rows_kept.to(x[0].device())));  // (n, classes)
+        const Tensor matched = gather(log_p, -1, target_of_kept.to(x[0].device()));      // (n, 1)
+        const double e = options.label_smoothing, c = static_cast<double>(classes);
+        const Tensor total = sum(matched) * (e - 1) - sum(log_p) * (e / c);
+        return {n > 0 ? total / static_cast<double>(n) : total};
+      },
+      .description = to_string(shape) + ", " + std::to_string(count - n) + " ignored, smoothing " +
+                     std::to_string(options.label_smoothing),
+      .masked = n < count};
 }
 
 }  // namespace folio::testing
