@@ -1,12 +1,12 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "cuda/emulated/fault.hpp"
+#include "cuda/launches.hpp"
 
 // What programs and tests ask of the emulator itself; kernels never include this.
 namespace folio::cuda_emulated {
@@ -57,10 +57,6 @@ MemoryStatistics memory_statistics();
 void reset_peak();
 /// How much memory the device has; cudaMalloc past it returns cudaErrorMemoryAllocation. Default 16 GiB.
 void set_memory_capacity(std::size_t bytes);
-
-/// How often each kernel was launched since reset_launch_counts(): the same as in launch.hpp.
-std::map<std::string, std::int64_t> launch_counts();
-void reset_launch_counts();
 
 /// Whether this build watches for races (kernels compiled with -fsanitize=thread).
 bool race_build();

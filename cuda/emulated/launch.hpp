@@ -2,7 +2,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <source_location>
 #include <string>
@@ -12,6 +11,7 @@
 
 #include "cuda/emulated/api.hpp"
 #include "cuda/emulated/vectors.hpp"
+#include "cuda/launches.hpp"
 
 // The linker lists here where the nops of __launch_bounds__ begin (qualifiers.hpp), for this program or library.
 extern "C" {
@@ -101,10 +101,7 @@ void launch(void (*kernel)(P...), LaunchGrid grid, dim3 block, std::size_t share
   enqueue_launch(std::move(request), grid.wide);
 }
 
-/// How often each kernel was launched since reset_launch_counts(), by its name with template arguments; cuBLAS's
-/// products under the names of its functions.
-std::map<std::string, std::int64_t> launch_counts();
-void reset_launch_counts();
+/// Takes note of it for launch_counts().
 void count_launch(const char* name);
 
 }  // namespace folio::cuda_emulated

@@ -6,21 +6,20 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <source_location>
-#include <string>
 #include <type_traits>
 #include <utility>
+
+#include "cuda/launches.hpp"
 
 namespace folio::cuda {
 
 /// Throws folio::Error with CUDA's reason and this line unless `error` is cudaSuccess.
 void check(cudaError_t error, std::source_location where = std::source_location::current());
 
-/// How often each kernel was launched since reset_launch_counts(), by its name with template arguments.
-std::map<std::string, std::int64_t> launch_counts();
-void reset_launch_counts();
+/// Takes note for launch_counts(): of a kernel, or of what cuBLAS launches by the name of its function.
 void count_launch(const void* kernel);
+void count_launch(const char* name);
 
 /// Throws folio::Error where the grid, one number before it was narrowed, does not fit CUDA's x.
 struct LaunchGrid {

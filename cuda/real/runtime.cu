@@ -11,7 +11,8 @@ namespace folio::cuda {
 namespace {
 
 std::mutex counts_mutex;
-std::map<const void*, std::int64_t> counts;
+std::map<const void*, std::int64_t> kernels;
+std::map<std::string, std::int64_t> products;
 
 /// "void folio::cuda::k<float>(float*)" → "k<float>"
 std::string shortened(const char* mangled) {
@@ -50,13 +51,18 @@ unsigned LaunchGrid::narrowed(std::int64_t count, std::source_location where) {
 
 void count_launch(const void* kernel) {
   const std::lock_guard lock(counts_mutex);
-  ++counts[kernel];
+  ++kernels[kernel];
+}
+
+void count_launch(const char* name) {
+  const std::lock_guard lock(counts_mutex);
+  ++products[name];
 }
 
 std::map<std::string, std::int64_t> launch_counts() {
   const std::lock_guard lock(counts_mutex);
-  std::map<std::string, std::int64_t> named;
-  for (const auto& [kernel, count] : counts) {
+  std::map<std::string, std::int64_t> named = products;
+  for (const auto& [kernel, count] : kernels) {
     const char* name = nullptr;
     check(cudaFuncGetName(&name, kernel));
     named[shortened(name)] += count;
@@ -66,7 +72,8 @@ std::map<std::string, std::int64_t> launch_counts() {
 
 void reset_launch_counts() {
   const std::lock_guard lock(counts_mutex);
-  counts.clear();
+  kernels.clear();
+  products.clear();
 }
 
 }  // namespace folio::cuda
