@@ -1,5 +1,6 @@
 // Ties follow the stated rule, in values, indices and gradients: the lowest index among equals wins, −0 equals 0, and
-// NaN is beyond every number. Built for the CPU, and for the emulated GPU, where the suite is CudaTies.
+// NaN is beyond every number. Built for the CPU, and with FOLIO_TEST_ON_GPU for the CUDA device that it is linked with, where
+// the suite is CudaTies.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -7,8 +8,8 @@
 
 #include "autograd/autograd.hpp"
 #include "tests/shares.hpp"
-#ifdef FOLIO_CUDA_EMULATED
-#include "cuda/backend.hpp"
+#ifdef FOLIO_TEST_ON_GPU
+#include "tests/cuda/ops/under_test.hpp"
 #define FOLIO_PROPERTY_HERE(name) FOLIO_PROPERTY(CudaTies, name)
 #else
 #define FOLIO_PROPERTY_HERE(name) FOLIO_PROPERTY(Ties, name)
@@ -20,9 +21,8 @@ namespace {
 using Values = std::vector<double>;
 
 Device place() {
-#ifdef FOLIO_CUDA_EMULATED
-  static const bool enabled = (cuda_emulated::enable(), true);
-  return enabled ? Device::cuda_emulated : Device::cpu;
+#ifdef FOLIO_TEST_ON_GPU
+  return under_test::device;
 #else
   return Device::cpu;
 #endif

@@ -7,24 +7,21 @@
 #include "autograd/autograd.hpp"
 #include "autograd/backend.hpp"
 #include "autograd/settings.hpp"
-#include "cuda/backend.hpp"
 #include "nn/nn.hpp"
 #include "optim/adamw.hpp"
 #include "optim/clip.hpp"
 #include "optim/sgd.hpp"
-#include "tests/cuda/emulator/draw.hpp"
+#include "tests/cuda/ops/under_test.hpp"
 
 namespace folio {
 namespace {
 
-using cuda_emulated::testing::draw_between;
-using cuda_emulated::testing::draw_order;
+const Device gpu = under_test::device;
 
-const Device gpu = [] {
-  cuda_emulated::enable();
-  return Device::cuda_emulated;
-}();
-
+int draw_between(int low, int high) { return *rc::gen::inRange(low, high + 1); }
+void draw_order() {
+  under_test::set_order(draw_between(0, under_test::orders - 1), *rc::gen::arbitrary<std::uint64_t>());
+}
 Generator draw_generator() { return Generator(*rc::gen::arbitrary<std::uint64_t>()); }
 
 void expect_near(const Tensor& there, const Tensor& here, double relative) {
@@ -103,18 +100,20 @@ RC_GTEST_PROP(CudaKernels, RoutesTheSameWay, ()) {
   RC_ASSERT(a.row_of.to_vector() == b.row_of.to_vector());
 }
 
-/// 1 + 2^-11 needs 11 bits of fraction: TensorFloat-32 rounds it to 1.
+/// 1 + 2^-11 needs 11 bits of fraction: TensorFloat-32 rounds it to 1. (cuBLAS may leave tensor cores alone where a matrix
+/// is smaller than what they take at once.)
 TEST(CudaKernels, TensorFloat32RoundsTheFactorsOfFloat32WhereItIsAllowed) {
+  constexpr int n = 64;
   const double fine = 1 + 0x1p-11;
   const auto products = [&](DType dtype) {
     const Options there{dtype, gpu};
-    const Tensor x = full({2, 3}, fine, there), w = full({1, 4, 3}, 1, there);
-    const Tensor offsets = from_indices(std::vector<std::int32_t>{0, 2}, {2}).to(gpu);
-    std::vector<double> all = matmul(x, ones({3, 4}, there)).to_vector();
+    const Tensor x = full({n, n}, fine, there), w = ones({1, n, n}, there);
+    const Tensor offsets = from_indices(std::vector<std::int32_t>{0, n}, {2}).to(gpu);
+    std::vector<double> all = matmul(x, ones({n, n}, there)).to_vector();
     for (double y : expert_matmul(x, w, offsets).to_vector()) all.push_back(y);
     return all;
   };
-  const std::vector<double> exact(16, 3 * fine), rounded(16, 3);
+  const std::vector<double> exact(2 * n * n, n * fine), rounded(2 * n * n, n);
   EXPECT_FALSE(tf32());
   EXPECT_EQ(products(DType::float32), exact);
   set_tf32(true);
@@ -180,9 +179,9 @@ TEST(CudaKernels, AValueThatIsNoIndexIsReportedAndTheOthersConvertAsOnTheCpu) {
 TEST(CudaKernels, TensorsOfTwoDevicesDoNotMix) {
   const Tensor here = ones({2}), there = ones({2}, {DType::float32, gpu});
   EXPECT_EQ(message_of([&] { add(here, there); }),
-            "add: tensors are on cpu and on cuda-emulated: bring them together with to(Device)");
+            std::string("add: tensors are on cpu and on ") + name_of(gpu) + ": bring them together with to(Device)");
   EXPECT_EQ(message_of([&] { there.data<float>(); }),
-            "data: the tensor is on cuda-emulated: bring it with to(Device::cpu)");
+            std::string("data: the tensor is on ") + name_of(gpu) + ": bring it with to(Device::cpu)");
 }
 
 TEST(CudaKernels, SixteenBitFloatsAreRefusedByTheNameOfTheKernel) {
@@ -191,9 +190,8 @@ TEST(CudaKernels, SixteenBitFloatsAreRefusedByTheNameOfTheKernel) {
     EXPECT_EQ(x.to_vector(), (std::vector<double>{1, 1, 1, 1})) << "moved as it is";
     const auto refused = [&](const std::string& kernel, const std::function<Tensor()>& f) {
       const std::string text = message_of([&] { f(); });
-      EXPECT_EQ(text, kernel + ": " + name_of(dtype) +
-                          " (2, 2) on cuda-emulated: this device has no kernel for 16-bit "
-                          "floats; convert with to(DType::float32)");
+      EXPECT_EQ(text, kernel + ": " + name_of(dtype) + " (2, 2) on " + name_of(gpu) +
+                          ": this device has no kernel for 16-bit floats; convert with to(DType::float32)");
     };
     refused("add", [&] { return x + x; });
     refused("softmax", [&] { return softmax(x); });
@@ -205,9 +203,12 @@ TEST(CudaKernels, SixteenBitFloatsAreRefusedByTheNameOfTheKernel) {
   }
 }
 
-TEST(CudaKernels, AGpuThatIsNotThereIsRefusedByName) {
-  const std::string text = message_of([] { backend(Device::cuda); });
-  EXPECT_NE(text.find("cuda-emulated runs the same kernels"), std::string::npos) << text;
+TEST(CudaKernels, ADeviceThatIsNotEnabledIsRefusedByName) {
+  const bool emulated = gpu == Device::cuda_emulated;
+  const std::string text = message_of([&] { backend(emulated ? Device::cuda : Device::cuda_emulated); });
+  EXPECT_NE(text.find(emulated ? "cuda-emulated runs the same kernels" : "link folio::cuda_emulated"),
+            std::string::npos)
+      << text;
 }
 
 TEST(CudaKernels, AModuleMovesWithItsGradientsAndComesBack) {

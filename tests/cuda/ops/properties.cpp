@@ -1,6 +1,6 @@
-// Every property over every op on the emulated GPU, each as a test of its own name: `CudaLayouts.matmul`. The order in
-// which threads run and its seed are drawn with the op's inputs; what a failure prints replays it:
-// FOLIO_DRAW=seed,size,order,order-seed. Each test asserts that the op's own kernel was launched.
+// Every property over every op on the device under test, each as a test of its own name: `CudaLayouts.matmul`. On the
+// emulated GPU the order in which threads run and its seed are drawn with the op's inputs; what a failure prints replays
+// it: FOLIO_DRAW=seed,size,order,order-seed. Each test asserts that the op's own kernel was launched.
 #include <gtest/gtest.h>
 // gtest first, or rapidcheck's part for it does not compile
 #include <rapidcheck/gtest.h>
@@ -12,14 +12,11 @@
 #include <set>
 #include <sstream>
 
-#include "cuda/backend.hpp"
-#include "cuda/emulated/control.hpp"
 #include "tests/autograd/properties/register.hpp"
+#include "tests/cuda/ops/under_test.hpp"
 
 namespace folio::testing {
 namespace {
-
-using cuda_emulated::Order;
 
 /// The kernel, or the product by cuBLAS, that an op cannot do without. Ops that only view need none of their own, but
 /// their gradients do.
@@ -71,7 +68,7 @@ const OpCase* current = nullptr;
 Problem on_device(Draw& draw) {
   Problem problem = current->draw(draw);
   for (Tensor& x : problem.inputs) {
-    if (x.defined()) x = x.to(Device::cuda_emulated);
+    if (x.defined()) x = x.to(under_test::device);
   }
   return problem;
 }
@@ -94,19 +91,11 @@ std::optional<Choice> replayed() {
   return c;
 }
 
-#ifdef FOLIO_TEST_RACES  // the kernels' accesses are watched, which takes time
-constexpr bool watched = true;
-constexpr double share_of_draws = 0.1;
-#else
-constexpr bool watched = false;
-constexpr double share_of_draws = 0.4;
-#endif
-
 rc::detail::TestParams parameters(const Property& p) {
   rc::detail::TestParams params = rc::detail::configuration().testParams;
   const char* given = std::getenv("RC_PARAMS");
   if (given == nullptr || std::string(given).find("seed") == std::string::npos) params.seed = 1623;
-  params.maxSuccess = std::max(8, static_cast<int>(params.maxSuccess * p.draws * share_of_draws));
+  params.maxSuccess = std::max(8, static_cast<int>(params.maxSuccess * p.draws * under_test::share_of_draws));
   return params;
 }
 
@@ -127,9 +116,7 @@ class PropertyOnDevice : public ::testing::Test {
   PropertyOnDevice(const Property& p, const OpCase& c) : property_(p), case_(c) {}
 
   void TestBody() override {
-    cuda_emulated::enable();
-    ASSERT_TRUE(cuda_emulated::race_build() || !watched);
-    cuda_emulated::reset_launch_counts();
+    under_test::reset_launch_counts();
     if (const auto choice = replayed()) {
       const Outcome o = attempt_one(*choice);
       EXPECT_TRUE(o.held) << o.message;
@@ -141,7 +128,7 @@ class PropertyOnDevice : public ::testing::Test {
       const auto any = [] {
         return *rc::gen::noShrink(rc::gen::resize(rc::kNominalSize, rc::gen::arbitrary<std::uint64_t>()));
       };
-      const Choice choice = {any(), *sizes(), static_cast<int>(any() % 4), any()};
+      const Choice choice = {any(), *sizes(), static_cast<int>(any() % under_test::orders), any()};
       const Outcome o = attempt_one(choice);
       ++draws;
       checked += o.checked;
@@ -159,7 +146,7 @@ class PropertyOnDevice : public ::testing::Test {
       FAIL() << text.str();
     }
     EXPECT_GT(checked, 0) << "nothing was compared";
-    EXPECT_GE(orders.size(), 3u) << "orders of threads";
+    EXPECT_GE(static_cast<int>(orders.size()), std::min(under_test::orders, 3)) << "orders of threads";
     if (std::string(case_.op) == "to_device") return;  // copies between devices: no kernel is needed
     EXPECT_GT(launches_, 0) << "nothing was launched on the device";
     const auto own = own_kernel.find(case_.op);
@@ -171,21 +158,22 @@ class PropertyOnDevice : public ::testing::Test {
 
  private:
   Outcome attempt_one(const Choice& choice) {
-    cuda_emulated::set_order(cuda_emulated::all_orders[choice.order], choice.order_seed);
+    under_test::set_order(choice.order, choice.order_seed);
     current = &case_;
     const OpCase there = {case_.op, &on_device};
     Outcome o = attempt(property_, there, choice.seed, std::min<std::int64_t>(choice.size, 40));
-    cuda_emulated::set_order(Order::in_order);
+    under_test::set_order(0, 0);
     return o;
   }
 
   void report(int draws, int checked) {
-    for (const auto& [name, count] : cuda_emulated::launch_counts()) {
+    for (const auto& [name, count] : under_test::launch_counts()) {
       launches_ += count;
       names_.insert(name);
     }
-    std::cout << case_.op << ": " << property_.claim << " on cuda-emulated: " << draws << " draws, " << checked
-              << " comparisons, " << launches_ << " launches of " << names_.size() << " kernels\n";
+    std::cout << case_.op << ": " << property_.claim << " on " << name_of(under_test::device) << ": " << draws
+              << " draws, " << checked << " comparisons, " << launches_ << " launches of " << names_.size()
+              << " kernels\n";
   }
 
   const Property& property_;
@@ -194,13 +182,7 @@ class PropertyOnDevice : public ::testing::Test {
   std::set<std::string> names_;
 };
 
-void register_all() { register_properties<PropertyOnDevice>(); }
+[[maybe_unused]] const bool registered = (register_properties<PropertyOnDevice>(), true);
 
 }  // namespace
 }  // namespace folio::testing
-
-int main(int argc, char** argv) {
-  ::testing::InitGoogleTest(&argc, argv);
-  folio::testing::register_all();
-  return RUN_ALL_TESTS();
-}
