@@ -1,13 +1,19 @@
 #include "tests/bench/ceilings.hpp"
 
+#include <fmt/format.h>
+
 #include <Eigen/Core>
 #include <chrono>
 #include <cstring>
+#include <tuple>
 #include <vector>
 
+#include "autograd/error.hpp"
 #include "autograd/ops.hpp"
 #include "autograd/random.hpp"
+#include "autograd/settings.hpp"
 #include "autograd/threads.hpp"
+#include "tests/bench/place.hpp"
 
 namespace folio::bench {
 namespace {
@@ -58,10 +64,10 @@ double fma_peak(double seconds) {
   });
 }
 
-double product_peak(double seconds) {
-  constexpr std::int64_t m = 4096, n = 576, k = 384;
+double product_peak(double seconds, DType dtype) {
+  constexpr std::int64_t m = 4096, n = 576, k = 384;  // in cache
   Generator generator(1);
-  const Tensor a = randn({m, k}, generator), b = randn({k, n}, generator);
+  const Tensor a = randn({m, k}, generator).to(dtype), b = randn({k, n}, generator).to(dtype);
   return best_rate(2.0 * m * n * k, seconds, [&] { matmul(a, b); });
 }
 
@@ -74,19 +80,73 @@ double copy_bandwidth(double seconds) {
   });
 }
 
-}  // namespace
-
-Ceilings measure_ceilings(double seconds) {
+Ceilings of_cpu(double seconds, DType dtype) {
   Ceilings ceilings;
+  ceilings.in_use = name_of(gemm_provider());
   ceilings.fma = fma_peak(seconds);
   const GemmProvider before = gemm_provider();
   for (const GemmProvider provider : gemm_providers()) {
     set_gemm_provider(provider);
-    ceilings.product[provider] = product_peak(seconds);
+    ceilings.product[name_of(provider)] = product_peak(seconds, dtype);
   }
   set_gemm_provider(before);
   ceilings.copy = copy_bandwidth(seconds);
   return ceilings;
+}
+
+/// The same on a GPU, each run by the GPU's own clock.
+template <class Run>
+double best_rate(const Place& place, double work, double seconds, Run&& run) {
+  double best = 0;
+  Stopwatch watch(place);
+  const auto timed = [&] {
+    watch.begin();
+    run();
+    watch.lap();
+    best = std::max(best, work / watch.seconds(0));
+  };
+  best_rate(work, seconds, timed);
+  return best;
+}
+
+Ceilings of_gpu(const Place& place, double seconds) {
+  Ceilings ceilings;
+  const bool emulated = place.device == Device::cuda_emulated, before = tf32();
+  const std::int64_t n = emulated ? 64 : 8192;
+  Generator generator(1);
+  const Tensor square = randn({n, n}, generator);
+  for (const auto& [name, dtype, rounded] : {std::tuple("float32", DType::float32, false),
+                                             {"TF32", DType::float32, true},
+                                             {"bfloat16", DType::bfloat16, false},
+                                             {"float16", DType::float16, false}}) {
+    set_tf32(rounded);
+    const Tensor x = square.to(dtype).to(place.device);
+    try {
+      ceilings.product[name] = best_rate(place, 2.0 * static_cast<double>(n * n * n), seconds, [&] { matmul(x, x); });
+    } catch (const Error&) {  // this build multiplies no such matrices
+    }
+    if (dtype == place.dtype && rounded == (before && dtype == DType::float32)) ceilings.in_use = name;
+  }
+  set_tf32(before);
+  const std::size_t bytes = emulated ? 1 << 20 : std::size_t{1} << 30;
+  const Tensor from = zeros({static_cast<std::int64_t>(bytes) / 4}, {DType::float32, place.device});
+  const Tensor to = empty_like(from);
+  ceilings.copy = best_rate(place, 2.0 * static_cast<double>(bytes), seconds,
+                            [&] { place.clock->copy(to.storage()->data(), from.storage()->data(), bytes); });
+  return ceilings;
+}
+
+}  // namespace
+
+std::string Ceilings::description() const {
+  std::string text = fma > 0 ? fmt::format("multiply-add {:.0f} GFLOP/s, ", fma / 1e9) : "";
+  for (const auto& [name, rate] : product)
+    text += fmt::format("matrix product by {} {:.0f} GFLOP/s, ", name, rate / 1e9);
+  return text + fmt::format("copy {:.1f} GB/s; in use: {}", copy / 1e9, in_use);
+}
+
+Ceilings measure_ceilings(const Place& place, double seconds) {
+  return place.clock == nullptr ? of_cpu(seconds, place.dtype) : of_gpu(place, seconds);
 }
 
 }  // namespace folio::bench

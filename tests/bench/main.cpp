@@ -3,9 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <optional>
 
 #include "autograd/settings.hpp"
 #include "autograd/threads.hpp"
+#include "examples/device.hpp"
+#include "examples/presets.hpp"
 #include "examples/program.hpp"
 #include "tests/bench/benchmarks.hpp"
 
@@ -15,19 +19,14 @@ using namespace folio::bench;
 namespace {
 
 struct Arguments {
-  std::string gemm;
+  std::string device = "cpu", dtype = "f32", gemm;
+  std::optional<bool> tf32;
   int threads = 0;
   double ceilings = 0.5;
 };
 
-std::string described(const Ceilings& ceilings) {
-  std::string text =
-      fmt::format("float32 with {} threads: multiply-add {:.0f} GFLOP/s", num_threads(), ceilings.fma / 1e9);
-  for (const auto& [provider, rate] : ceilings.product) {
-    text += fmt::format(", matrix product by {} {:.0f} GFLOP/s", name_of(provider), rate / 1e9);
-  }
-  return text + fmt::format(", copy {:.1f} GB/s; in use: {}", ceilings.copy / 1e9, name_of(gemm_provider()));
-}
+const std::map<std::string, DType> dtypes = {
+    {"f32", DType::float32}, {"bf16", DType::bfloat16}, {"f16", DType::float16}};
 
 int run(const Arguments& arguments, const std::string& program, std::vector<std::string> rest) {
   if (!arguments.gemm.empty()) set_gemm_provider(arguments.gemm);
@@ -39,19 +38,24 @@ int run(const Arguments& arguments, const std::string& program, std::vector<std:
   benchmark::Initialize(&argc, argv.data());
   require(argc == 1, [&] { return std::string("unknown argument '") + argv[1] + "'"; });
 
-  const Ceilings ceilings = measure_ceilings(arguments.ceilings);
-  benchmark::AddCustomContext("ceilings", described(ceilings));
-  for (const char* preset : {"tiny", "shakespeare-char", "deepseek-shakespeare-v3"}) {
-    register_ops(preset, ceilings);
-    register_step(preset, ceilings);
-  }
+  Place place = chosen_place(arguments.device, dtypes.at(arguments.dtype));
+  require(place.device != Device::cpu || !arguments.tf32, [] {
+    return std::string("--tf32 is for matrix products on a GPU: give --device cuda or cuda-emulated too");
+  });
+  set_tf32(arguments.tf32.value_or(place.device == Device::cuda));
+  place.ceilings = measure_ceilings(place, arguments.ceilings);
+  benchmark::AddCustomContext("device", place.description() + ", in " + name_of(place.dtype));
+  benchmark::AddCustomContext("ceilings", place.ceilings.description());
+  for (const char* preset : {"tiny", "shakespeare-char", "deepseek-shakespeare-v3"}) register_ops(preset, place);
+  for (const examples::Preset& preset : examples::all_presets()) register_step(preset.name, place);
   for (const char* preset : {"tiny", "shakespeare-char"}) {
-    register_growth(preset, ceilings);
-    register_decode(preset);
-    register_routing(preset);
+    register_growth(preset, place);
+    register_decode(preset, place);
+    register_routing(preset, place);
   }
   require(benchmark::RunSpecifiedBenchmarks() > 0, [] { return std::string("no benchmark fits the filter"); });
   benchmark::Shutdown();
+  require(failed_benchmarks() == 0, [] { return std::to_string(failed_benchmarks()) + " benchmarks failed"; });
   return 0;
 }
 
@@ -60,6 +64,13 @@ int run(const Arguments& arguments, const std::string& program, std::vector<std:
 int main(int argc, char** argv) {
   CLI::App app{"Measures ops, training steps and decoding, and what the machine can do at best.", "bench"};
   Arguments arguments;
+  app.add_option("--device", arguments.device, examples::device_help)->capture_default_str();
+  app.add_option("--dtype", arguments.dtype, "what ops read and models compute in: f32, bf16 or f16")
+      ->check(CLI::IsMember(dtypes))
+      ->capture_default_str();
+  app.add_flag_function(
+      "--tf32,!--no-tf32", [&](std::int64_t given) { arguments.tf32 = given > 0; },
+      "float32 matrix products on a GPU round their factors to TensorFloat-32; on for cuda if not given");
   app.add_option("--gemm", arguments.gemm, "who multiplies matrices: eigen or onednn; the fastest if not given");
   app.add_option("--threads", arguments.threads, "CPU threads")->check(examples::whole_number<int>(1));
   app.add_option("--ceilings", arguments.ceilings, "seconds to spend on each of the machine's figures")

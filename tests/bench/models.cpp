@@ -26,18 +26,20 @@ std::vector<std::int32_t> drawn_tokens(std::int64_t count, std::int64_t vocabula
 /// A model in training on drawn tokens.
 class Training {
  public:
-  explicit Training(const Preset& preset)
+  Training(const Preset& preset, Device device)
       : preset_(preset),
+        device_(device),
         tokens_(drawn_tokens(100'000, preset.model.vocab_size)),
         batches_(tokens_, preset.training.batch, preset.model.context, 1),
-        model_(preset.model, generator_),
+        model_(preset.model, generator_, {DType::float32, device}),
         adam_(model_.parameters(), {.lr = 1e-4, .weight_decay = preset.training.weight_decay}) {}
 
   void step() {
     const data::Batch batch = batches_[steps_++];
     const Shape shape = {batch.batch, batch.context};
     Tape tape;
-    const Tensor loss = model_.loss(from_indices(batch.inputs, shape), from_indices(batch.targets, shape));
+    const Tensor loss =
+        model_.loss(from_indices(batch.inputs, shape).to(device_), from_indices(batch.targets, shape).to(device_));
     tape.backward(loss);
     benchmark::DoNotOptimize(loss.item());
     adam_.step(optim::clip_by_global_norm(model_.parameters(), preset_.training.clip).factor);
@@ -48,6 +50,7 @@ class Training {
 
  private:
   const Preset& preset_;
+  Device device_;
   std::vector<std::int32_t> tokens_;
   data::RandomBatches batches_;
   Generator generator_{1};
@@ -56,30 +59,32 @@ class Training {
   std::int64_t steps_ = 0;
 };
 
-/// Runs the loop that is timed, and returns how many calls of `run` it made per second.
+/// Runs the loop that is timed, and returns how many calls of `run` it made per second, until the device had done them.
 template <class Run>
-double calls_per_second(benchmark::State& state, Run&& run) {
+double calls_per_second(benchmark::State& state, const Place& place, Run&& run) {
+  place.wait();
   const auto start = std::chrono::steady_clock::now();
   for ([[maybe_unused]] auto _ : state) run();
+  place.wait();
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   return static_cast<double>(state.iterations()) / seconds.count();
 }
 
-void run_steps(benchmark::State& state, const Preset& preset, const Ceilings& ceilings) {
-  Training training(preset);
+void run_steps(benchmark::State& state, const Preset& preset, const Place& place) {
+  Training training(preset, place.device);
   training.step();
-  reset_peak_memory();
-  const double tokens = training.tokens_per_step() * calls_per_second(state, [&] { training.step(); });
+  reset_peak_memory(place.device);
+  const double tokens = training.tokens_per_step() * calls_per_second(state, place, [&] { training.step(); });
   const double flops = 6 * static_cast<double>(count_parameters(preset.model).active) * tokens;
   state.counters["tokens/s"] = tokens;
   state.counters["GFLOP/s"] = flops / 1e9;
-  state.counters["share"] = flops / ceilings.product_in_use();
-  state.counters["peak_MiB"] = static_cast<double>(memory_statistics().peak) / (1 << 20);
+  set_share(state, flops, place.ceilings.product_in_use());
+  state.counters["peak_MiB"] = static_cast<double>(memory_statistics(place.device).peak) / (1 << 20);
 }
 
 template <class Run>
 benchmark::internal::Benchmark* timed(const std::string& name, Run&& run) {
-  return benchmark::RegisterBenchmark(name.c_str(), std::forward<Run>(run))->UseRealTime();
+  return add_benchmark(name, std::forward<Run>(run))->UseRealTime();
 }
 
 /// What grows, and how a preset is told.
@@ -128,16 +133,17 @@ class Threads {
   int before_ = num_threads();
 };
 
-void run_decode(benchmark::State& state, const Preset& preset, std::int64_t position) {
+void run_decode(benchmark::State& state, const Preset& preset, std::int64_t position, const Place& place) {
   Generator generator(1);
-  DeepSeekLM model(preset.model, generator);
+  DeepSeekLM model(preset.model, generator, {DType::float32, place.device});
   model.eval();
-  LatentCache cache(preset.model, 1);
+  LatentCache cache(preset.model, 1, {model.activation_dtype(), place.device});
   const std::vector<std::int32_t> tokens = drawn_tokens(position, preset.model.vocab_size);
   if (position > 1)
-    model.decode(from_indices(std::span(tokens).first(tokens.size() - 1), {1, position - 1}), cache, true);
-  const Tensor next = from_indices(std::span(tokens).last(1), {1, 1});
-  state.counters["tokens/s"] = calls_per_second(state, [&] {
+    model.decode(from_indices(std::span(tokens).first(tokens.size() - 1), {1, position - 1}).to(place.device), cache,
+                 true);
+  const Tensor next = from_indices(std::span(tokens).last(1), {1, 1}).to(place.device);
+  state.counters["tokens/s"] = calls_per_second(state, place, [&] {
     benchmark::DoNotOptimize(model.decode(next, cache, true));
     for (std::int64_t i = 0; i < preset.model.num_hidden_layers; ++i) cache.layer(i).length = position - 1;
   });
@@ -168,33 +174,34 @@ Tensor expert_wise(const Experts& experts, const Tensor& x, const Tensor& chosen
   return combine_rows(experts(dispatch_rows(x, routing), routing), weights, routing);
 }
 
-void run_routing(benchmark::State& state, const Preset& preset, decltype(&token_wise) compute) {
+void run_routing(benchmark::State& state, const Preset& preset, decltype(&token_wise) compute, const Place& place) {
+  const Options options{DType::float32, place.device};
   const DeepSeekConfig& c = preset.model;
   Generator generator(1);
-  const Router router(c, generator, {});
-  const Experts experts(c, generator, {}, c.init_std);
+  const Router router(c, generator, options);
+  const Experts experts(c, generator, options, c.init_std);
   const std::int64_t tokens = preset.training.batch * c.context;
-  const Tensor x = randn({tokens, c.hidden_size}, generator);
+  const Tensor x = randn({tokens, c.hidden_size}, generator, options);
   const Gating gating = router(x);
-  state.counters["tokens/s"] = static_cast<double>(tokens) * calls_per_second(state, [&] {
+  state.counters["tokens/s"] = static_cast<double>(tokens) * calls_per_second(state, place, [&] {
                                  benchmark::DoNotOptimize(compute(experts, x, gating.chosen, gating.weights));
                                });
 }
 
 }  // namespace
 
-void register_step(const std::string& name, const Ceilings& ceilings) {
-  timed("step/" + name, [preset = measured_preset(name), &ceilings](benchmark::State& state) {
-    run_steps(state, preset, ceilings);
+void register_step(const std::string& name, const Place& place) {
+  timed("step/" + name, [preset = measured_preset(name, place), &place](benchmark::State& state) {
+    run_steps(state, preset, place);
   })->Unit(benchmark::kMillisecond);
 }
 
-void register_growth(const std::string& name, const Ceilings& ceilings) {
-  const Preset base = measured_preset(name);
+void register_growth(const std::string& name, const Place& place) {
+  const Preset base = measured_preset(name, place);
   const auto add = [&](const char* axis, std::int64_t value, const Preset& preset, int threads) {
-    timed("growth/" + name + "/" + axis + ":" + std::to_string(value), [=, &ceilings](benchmark::State& state) {
+    timed("growth/" + name + "/" + axis + ":" + std::to_string(value), [=, &place](benchmark::State& state) {
       const Threads use(threads > 0 ? threads : num_threads());
-      run_steps(state, preset, ceilings);
+      run_steps(state, preset, place);
     })->Unit(benchmark::kMillisecond);
   };
   for (const Axis& axis : axes()) {
@@ -204,26 +211,28 @@ void register_growth(const std::string& name, const Ceilings& ceilings) {
       add(axis.name, axis.get(preset), preset, 0);
     }
   }
+  if (place.device != Device::cpu) return;
   for (int threads = 1; threads < num_threads(); threads *= 2) add("threads", threads, base, threads);
   add("threads", num_threads(), base, num_threads());
 }
 
-void register_decode(const std::string& name) {
-  const Preset preset = measured_preset(name);
+void register_decode(const std::string& name, const Place& place) {
+  const Preset preset = measured_preset(name, place);
   std::vector<std::int64_t> positions = {1};
   for (int quarter = 1; quarter <= 4; ++quarter) positions.push_back(quarter * preset.model.context / 4);
   for (const std::int64_t position : positions) {
-    timed("decode/" + name + "/position:" + std::to_string(position), [=](benchmark::State& state) {
-      run_decode(state, preset, position);
+    timed("decode/" + name + "/position:" + std::to_string(position), [=, &place](benchmark::State& state) {
+      run_decode(state, preset, position, place);
     })->Unit(benchmark::kMicrosecond);
   }
 }
 
-void register_routing(const std::string& name) {
-  const Preset preset = measured_preset(name);
+void register_routing(const std::string& name, const Place& place) {
+  const Preset preset = measured_preset(name, place);
   for (const auto& [way, compute] : {std::pair("expert_wise", &expert_wise), {"token_wise", &token_wise}}) {
-    timed("routing/" + name + "/" + way, [=, compute = compute](benchmark::State& state) {
-      run_routing(state, preset, compute);
+    if (compute == &token_wise && place.device != Device::cpu) continue;  // it reads the choices on the host
+    timed("routing/" + name + "/" + way, [=, &place, compute = compute](benchmark::State& state) {
+      run_routing(state, preset, compute, place);
     })->Unit(benchmark::kMillisecond);
   }
 }

@@ -1,5 +1,3 @@
-#include <chrono>
-
 #include "autograd/profile.hpp"
 #include "tests/bench/benchmarks.hpp"
 #include "tests/bench/work.hpp"
@@ -7,13 +5,12 @@
 namespace folio::bench {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+int failed = 0;
 
 /// A work's inputs, and the gradients to send back through it.
 struct Trial {
-  explicit Trial(const Work& work) : f(work.f) {
-    Source source;
+  Trial(const Work& work, const Place& place) : f(work.f), watch(place) {
+    Source source(place);
     inputs = work.inputs(source);
     for (Tensor& x : inputs) {
       if (is_float(x.dtype())) x.requires_grad(true);
@@ -29,15 +26,16 @@ struct Trial {
       if (x.requires_grad()) x.zero_grad();
     }
     Tape tape;
-    const auto start = Clock::now();
+    watch.begin();
     const Tensors y = f(inputs);
-    const double forward = since(start);
-    const auto turn = Clock::now();
+    watch.lap();
     tape.backward(y, gradients);
-    return {forward, since(turn)};
+    watch.lap();
+    return {watch.seconds(0), watch.seconds(1)};
   }
 
   const Function& f;
+  Stopwatch watch;
   Tensors inputs, gradients;
 };
 
@@ -50,8 +48,8 @@ Cost cost_of(Trial& trial, const char* op, bool backward) {
   return profile.total(backward ? Span::Kind::backward : Span::Kind::forward, op).cost;
 }
 
-void run_op(benchmark::State& state, const char* op, const Work& work, bool backward, const Ceilings& ceilings) {
-  Trial trial(work);
+void run_op(benchmark::State& state, const char* op, const Work& work, bool backward, const Place& place) {
+  Trial trial(work, place);
   const Cost cost = cost_of(trial, op, backward);
   double seconds = 0;
   for ([[maybe_unused]] auto _ : state) {
@@ -61,30 +59,48 @@ void run_op(benchmark::State& state, const char* op, const Work& work, bool back
     seconds += one;
   }
   const auto runs = static_cast<double>(state.iterations());
-  set_rate(state, ceilings, {runs * cost.flops, runs * cost.bytes}, seconds);
+  set_rate(state, place, {runs * cost.flops, runs * cost.bytes}, seconds);
 }
 
 }  // namespace
 
-void set_rate(benchmark::State& state, const Ceilings& ceilings, const Cost& cost, double seconds) {
+benchmark::internal::Benchmark* add_benchmark(const std::string& name, std::function<void(benchmark::State&)> run) {
+  return benchmark::RegisterBenchmark(name.c_str(), [run = std::move(run)](benchmark::State& state) {
+    try {
+      run(state);
+    } catch (const Error& error) {
+      state.SkipWithError(error.what());
+      ++failed;
+    }
+  });
+}
+
+int failed_benchmarks() { return failed; }
+
+void set_rate(benchmark::State& state, const Place& place, const Cost& cost, double seconds) {
   const bool multiplies = cost.flops > 0;
   const double rate = (multiplies ? cost.flops : cost.bytes) / seconds;
   state.counters[multiplies ? "GFLOP/s" : "GB/s"] = rate / 1e9;
-  state.counters["share"] = rate / (multiplies ? ceilings.product_in_use() : ceilings.copy);
+  set_share(state, rate, multiplies ? place.ceilings.product_in_use() : place.ceilings.copy);
 }
 
-void register_ops(const std::string& preset_name, const Ceilings& ceilings) {
-  const examples::Preset preset = measured_preset(preset_name);
+void set_share(benchmark::State& state, double rate, double ceiling) {
+  if (ceiling > 0) state.counters["share"] = rate / ceiling;
+}
+
+void register_ops(const std::string& preset_name, const Place& place) {
+  const examples::Preset preset = measured_preset(preset_name, place);
   const Sizes sizes = {preset.model, preset.training.batch};
   for (const OpWork& op : all_work()) {
     for (const Work& work : op.make(sizes)) {
       for (const bool backward : {false, true}) {
         const std::string name = std::string("op/") + op.op + (work.name.empty() ? "" : "/" + work.name) + "/" +
                                  preset_name + (backward ? "/backward" : "/forward");
-        benchmark::RegisterBenchmark(
-            name.c_str(), [=, &ceilings](benchmark::State& state) { run_op(state, op.op, work, backward, ceilings); })
-            ->UseManualTime()
-            ->Unit(benchmark::kMicrosecond);
+        auto* const added =
+            add_benchmark(name, [=, &place](benchmark::State& state) { run_op(state, op.op, work, backward, place); });
+        added->UseManualTime()->Unit(benchmark::kMicrosecond);
+        // Most of a run there comes before the op and is not timed, so that a time to reach would take minutes.
+        if (place.device == Device::cuda) added->Iterations(100);
       }
     }
   }

@@ -1,17 +1,25 @@
 #!/usr/bin/env bash
-# smoke_test.sh BENCH: every benchmark of preset tiny runs and prints what it counts, and every op has some both ways.
-# (Those of other presets are the same at other sizes.)
+# smoke_test.sh BENCH [DEVICE]: every benchmark of preset tiny runs and prints what it counts, and every op has some both
+# ways; on a device other than the CPU, without those that a step grows in. (Those of other presets are the same at other
+# sizes.)
 set -u
-bench=$1
+bench=$1 device=${2:-cpu}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ops=$(sed -n 's/^OP(\(.*\))$/\1/p' "$here/../../autograd/ops.def")
 # shellcheck source=tests/examples/workspace.sh
 . "$here/../examples/workspace.sh"
 
-filter="--benchmark_filter=/tiny(/|$)"
-names=$("$bench" --ceilings=0 "$filter" --benchmark_list_tests)
-out=$("$bench" --ceilings=0 "$filter" --benchmark_min_time=1e-9 2>&1) || fail "bench exits with $?: $(tail -n 3 <<<"$out")"
-grep -q -E 'ceilings: .*multiply-add [1-9][0-9]* GFLOP/s, matrix product by eigen [1-9].* GFLOP/s.*, copy [0-9.]*[1-9]' <<<"$out" ||
+case $device in
+  cpu)
+    filter='/tiny(/|$)' ceilings='multiply-add [1-9][0-9]* GFLOP/s, matrix product by eigen [1-9].* GFLOP/s'
+    others='growth/tiny/experts:8 routing/tiny/token_wise'
+    ;;
+  *) filter='^(op/.*|step|decode|routing)/tiny(/|$)' ceilings='matrix product by TF32 [0-9.]*[1-9].* GFLOP/s' others='' ;;
+esac
+run=("$bench" --device "$device" --ceilings=0 "--benchmark_filter=$filter")
+names=$("${run[@]}" --benchmark_list_tests)
+out=$("${run[@]}" --benchmark_min_time=1e-9 --benchmark_out="$work/measured.json" --benchmark_out_format=json 2>&1) || fail "bench exits with $?: $(tail -n 3 <<<"$out")"
+grep -q -E "ceilings: $ceilings.*, copy [0-9.]*[1-9]" <<<"$out" ||
   fail "the ceilings are missing: $(grep ceilings <<<"$out")"
 
 for name in $names; do
@@ -32,9 +40,14 @@ for op in $ops; do
     grep -q -E "^op/$op/(.*/)?tiny/$way" <<<"$names" || fail "op $op has no benchmark $way"
   done
 done
-for part in step/tiny growth/tiny/experts:8 decode/tiny/position:1/ routing/tiny/expert_wise routing/tiny/token_wise; do
+for part in step/tiny decode/tiny/position:1/ routing/tiny/expert_wise $others; do
   grep -q -F "$part" <<<"$names" || fail "there is no benchmark $part"
 done
+
+bash "$here/table.sh" "$work/measured.json" >table || fail "table.sh fails: $(cat table)"
+while read -r name; do
+  grep -q -E "^${name%/*_time} +\(1\) +[0-9.]+ [mu]s +[^ ]+ (T|G|tokens)" table || fail "table.sh has no line of $name"
+done <<<"$names"
 
 "$bench" --ceilings=0 --benchmark_filter=nothing >out 2>err && fail "a filter that nothing fits is no error"
 [ "$(tail -n 1 err)" = "bench: no benchmark fits the filter" ] || fail "a filter that nothing fits: $(cat err)"

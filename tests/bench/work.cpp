@@ -15,10 +15,11 @@ const std::vector<OpWork>& all_work() {
   return all;
 }
 
-examples::Preset measured_preset(const std::string& name) {
+examples::Preset measured_preset(const std::string& name, const Place& place) {
   examples::Preset preset = examples::find_preset(name);
   constexpr std::int64_t large_vocabulary = 10'000;
-  if (preset.model.vocab_size > large_vocabulary) preset.training.batch = 4;
+  if (preset.model.vocab_size > large_vocabulary && place.device != Device::cuda) preset.training.batch = 4;
+  if (is_half(place.dtype)) preset.model.dtype = place.dtype;
   return preset;
 }
 
@@ -28,7 +29,7 @@ Tensor Source::indices(const Shape& shape, std::int64_t below) {
   for (std::int64_t i = 0; i < numel(shape); ++i) {
     values.push_back(static_cast<std::int32_t>(draws.uniform(i) * static_cast<double>(below)));
   }
-  return from_indices(values, shape);
+  return from_indices(values, shape).to(device_);
 }
 
 }  // namespace folio::bench

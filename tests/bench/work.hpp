@@ -7,11 +7,12 @@
 
 #include "autograd/autograd.hpp"
 #include "examples/presets.hpp"
+#include "tests/bench/place.hpp"
 
 namespace folio::bench {
 
-/// A preset as it is measured: the large ones with 4 windows a step, which fit into memory.
-examples::Preset measured_preset(const std::string& name);
+/// A preset as it is measured there: on a CPU, the large ones with 4 windows a step, which fit into memory.
+examples::Preset measured_preset(const std::string& name, const Place& place);
 
 /// What a training step of a preset hands to its ops, by the names of nn/config.hpp.
 struct Sizes {
@@ -28,13 +29,20 @@ struct Sizes {
 /// Where inputs are drawn from.
 class Source {
  public:
-  Tensor normal(const Shape& shape) { return randn(shape, generator_); }
-  Tensor positive(const Shape& shape) { return uniform(shape, generator_, 0.5, 2); }
+  /// They go to the place's device, in its type.
+  explicit Source(const Place& place) : device_(place.device), dtype_(place.dtype) {}
+
+  Tensor normal(const Shape& shape) { return placed(randn(shape, generator_)); }
+  Tensor positive(const Shape& shape) { return placed(uniform(shape, generator_, 0.5, 2)); }
   /// int32 values in [0, below).
   Tensor indices(const Shape& shape, std::int64_t below);
   RandomStream stream() { return generator_.next_stream(); }
 
  private:
+  Tensor placed(const Tensor& x) const { return x.to(dtype_).to(device_); }
+
+  Device device_;
+  DType dtype_;
   Generator generator_{1};
 };
 

@@ -56,7 +56,9 @@ Works work_of_clamp(const Sizes& s) {
   return one(s.stream(), [](const Tensors& t) -> Tensors { return {clamp(t[0], 1, 1.5)}; });
 }
 Works work_of_cast(const Sizes& s) {
-  return one(s.stream(), [](const Tensors& t) -> Tensors { return {cast(t[0], DType::float64)}; });
+  return one(s.stream(), [](const Tensors& t) -> Tensors {
+    return {cast(t[0], t[0].dtype() == DType::float32 ? DType::float64 : DType::float32)};
+  });
 }
 
 Works work_of_where(const Sizes& s) {
@@ -72,10 +74,13 @@ Works work_of_dropout(const Sizes& s) {
   return one(s.stream(), [](const Tensors& t) -> Tensors { return {dropout(t[0], 0.1, RandomStream{1, 2})}; });
 }
 
-/// To a stand-in for a device, whose memory is the host's.
+/// To the host; from there, to a stand-in for a device, whose memory is the host's.
 Works work_of_to_device(const Sizes& s) {
-  enable_backend(Device::cuda_emulated, backend(Device::cpu));
-  return one(s.stream(), [](const Tensors& t) -> Tensors { return {to_device(t[0], Device::cuda_emulated)}; });
+  return one(s.stream(), [](const Tensors& t) -> Tensors {
+    if (t[0].device() != Device::cpu) return {to_device(t[0], Device::cpu)};
+    enable_backend(Device::cuda_emulated, backend(Device::cpu));
+    return {to_device(t[0], Device::cuda_emulated)};
+  });
 }
 
 Works work_of_sum(const Sizes& s) {

@@ -1,0 +1,46 @@
+#include "tests/bench/place.hpp"
+
+#include "autograd/threads.hpp"
+#include "examples/device.hpp"
+
+namespace folio::bench {
+
+std::string Place::description() const {
+  return clock != nullptr ? clock->description() : std::to_string(num_threads()) + " threads of the CPU";
+}
+
+Place chosen_place(const std::string& name, DType dtype) {
+  Place place{.device = examples::chosen_device(name), .dtype = dtype};
+#ifdef FOLIO_HAS_CUDA
+  if (place.device == Device::cuda) place.clock = &cuda::gpu_clock;
+#endif
+#ifdef FOLIO_HAS_CUDA_EMULATED
+  if (place.device == Device::cuda_emulated) place.clock = &cuda_emulated::gpu_clock;
+#endif
+  return place;
+}
+
+void Stopwatch::begin() {
+  laps_ = 0;
+  if (place_.device == Device::cuda) {
+    constexpr std::int64_t beyond_caches = 1 << 27;  // 512 MiB
+    full({beyond_caches}, 0, {DType::float32, Device::cuda});
+  }
+  lap();
+}
+
+void Stopwatch::lap() {
+  if (place_.clock != nullptr) {
+    place_.clock->mark(laps_++);
+  } else {
+    times_.at(static_cast<std::size_t>(laps_++)) = std::chrono::steady_clock::now();
+  }
+}
+
+double Stopwatch::seconds(int stretch) const {
+  if (place_.clock != nullptr) return place_.clock->seconds(stretch, stretch + 1);
+  const auto i = static_cast<std::size_t>(stretch);
+  return std::chrono::duration<double>(times_.at(i + 1) - times_.at(i)).count();
+}
+
+}  // namespace folio::bench
