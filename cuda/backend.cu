@@ -1,4 +1,8 @@
 // The table of this backend's kernels: one entry for each of autograd/kernels.def.
+#include <algorithm>
+#include <iterator>
+#include <string_view>
+
 #include "autograd/backend.hpp"
 #include "cuda/backend.hpp"
 #include "cuda/memory.hpp"
@@ -15,7 +19,75 @@ void refuse_halves(const Tensor& x, const char* kernel) {
 template <typename T>
 void refuse_halves(const T&, const char*) {}
 
-/// The kernels of this backend know float32 and float64 alone.
+/// Kernels that know float32 and float64 alone so far, one a line.
+constexpr std::string_view without_halves[] = {
+    // element by element, and products
+    "copy",
+    "fill",
+    "convert",
+    "add",
+    "subtract",
+    "multiply",
+    "divide",
+    "divide_backward",
+    "scale",
+    "power",
+    "exp",
+    "log",
+    "sqrt",
+    "sqrt_backward",
+    "rsqrt",
+    "rsqrt_backward",
+    "tanh",
+    "tanh_backward",
+    "sigmoid",
+    "sigmoid_backward",
+    "gelu",
+    "gelu_backward",
+    "silu",
+    "silu_backward",
+    "softplus",
+    "softplus_backward",
+    "relu",
+    "relu_mask",
+    "clamp",
+    "clamp_mask",
+    "where",
+    "apply_mask",
+    "matmul",
+    "swiglu",
+    "expert_matmul",
+    "expert_matmul_dx",
+    "expert_matmul_dw",
+    // row by row
+    "sum",
+    "extreme",
+    "top_k",
+    "gather",
+    "gather_backward",
+    "index_add",
+    "embedding",
+    "softmax",
+    "softmax_backward",
+    "log_softmax",
+    "log_softmax_backward",
+    "cross_entropy",
+    "cross_entropy_backward",
+    "rms_norm",
+    "rms_norm_backward",
+    "rope",
+    "swiglu_backward",
+    "dispatch_rows",
+    "combine_rows",
+    "combine_rows_backward",
+    "causal_attention",
+    "causal_attention_backward",
+};
+
+constexpr bool takes_halves(std::string_view kernel) {
+  return std::find(std::begin(without_halves), std::end(without_halves), kernel) == std::end(without_halves);
+}
+
 template <const char* name, auto kernel>
 struct WithoutHalves;
 template <const char* name, typename... Parameters, void (*kernel)(Parameters...)>
@@ -25,6 +97,15 @@ struct WithoutHalves<name, kernel> {
     kernel(parameters...);
   }
 };
+
+template <const char* name, auto kernel>
+constexpr auto as_it_takes_halves() {
+  if constexpr (takes_halves(name)) {
+    return kernel;
+  } else {
+    return &WithoutHalves<name, kernel>::call;
+  }
+}
 
 namespace names {
 #define KERNEL(name, layout, halves, parameters) constexpr char name[] = #name;
@@ -37,7 +118,7 @@ constexpr Backend table = {allocate,
                            copy_from_host,
                            copy_to_host,
                            {
-#define KERNEL(name, layout, halves, parameters) &WithoutHalves<names::name, &entry::name>::call,
+#define KERNEL(name, layout, halves, parameters) as_it_takes_halves<names::name, &entry::name>(),
 #include "autograd/kernels.def"
 #undef KERNEL
                            }};

@@ -38,7 +38,18 @@ __device__ inline std::int64_t thread_index() { return std::int64_t{blockIdx.x} 
 __device__ inline std::int64_t warp_index() { return thread_index() / warp_threads; }
 __device__ inline int lane_index() { return static_cast<int>(threadIdx.x % warp_threads); }
 
-/// Its first element; null where it is undefined or has none, since a view of nothing may point anywhere.
+/// Calls `f(T{})` with the type in which kernels read and write a float dtype: float, double, or this backend's bfloat16
+/// or float16, which they compute with as Accumulator<T>. Statistics have the dtype of the Accumulator.
+template <typename F>
+void visit_stored(DType dtype, F&& f) {
+  switch (dtype) {
+    case DType::bfloat16: return f(bfloat16{});
+    case DType::float16: return f(float16{});
+    default: return visit_float(dtype, f);
+  }
+}
+
+/// Its first element, as any type of the same size: this backend's 16-bit floats stand for folio's. Null where it is undefined or has none, since a view of nothing may point anywhere.
 template <typename T>
 T* pointer(const Tensor& x) {
   return x.defined() && x.numel() > 0 ? x.ptr<T>() : nullptr;

@@ -40,7 +40,7 @@ constexpr cudaDataType type_of() {
 }
 
 template <typename T>
-double wide(T value) {
+double exact(T value) {
   return static_cast<double>(static_cast<Accumulator<T>>(value));
 }
 
@@ -72,17 +72,17 @@ void check_products() {
       for (int i = 0; i < ldc; ++i) {
         const int at = s * c_size + j * ldc + i;
         if (i >= m) {  // between the columns nothing is touched
-          const bool same = wide(got[at]) == wide(c[at]) || (!keep && std::isnan(wide(got[at])));
+          const bool same = exact(got[at]) == exact(c[at]) || (!keep && std::isnan(exact(got[at])));
           RC_ASSERT(same);
           continue;
         }
         double sum = 0;
         for (int l = 0; l < k; ++l) {
-          sum += wide(a[s * a_size + (ta ? i * lda + l : l * lda + i)]) *
-                 wide(b[s * b_size + (tb ? l * ldb + j : j * ldb + l)]);
+          sum += exact(a[s * a_size + (ta ? i * lda + l : l * lda + i)]) *
+                 exact(b[s * b_size + (tb ? l * ldb + j : j * ldb + l)]);
         }
-        const double expected = 0.5 * sum + (keep ? 2 * wide(c[at]) : 0);
-        RC_ASSERT(wide(got[at]) == wide(static_cast<C>(static_cast<Accumulator<C>>(expected))));
+        const double expected = 0.5 * sum + (keep ? 2 * exact(c[at]) : 0);
+        RC_ASSERT(exact(got[at]) == exact(static_cast<C>(static_cast<Accumulator<C>>(expected))));
       }
     }
   }

@@ -29,6 +29,9 @@ void check_around(std::uint16_t low) {
   EXPECT_EQ(nearest(std::nextafter(static_cast<float>(middle), -1.0f)), low);
   EXPECT_EQ(nearest(std::nextafter(static_cast<float>(middle), std::numeric_limits<float>::max())), low + 1);
   EXPECT_EQ(nearest(-middle), 0x8000 | (low % 2 == 0 ? low : low + 1));
+  // Within float32's rounding of the middle: only rounding once tells the sides apart.
+  EXPECT_EQ(narrow<T>(std::nextafter(middle, 0.0)).bits, low);
+  EXPECT_EQ(narrow<T>(std::nextafter(middle, std::numeric_limits<double>::max())).bits, low + 1);
 }
 
 TEST(Float16, RoundsToNearestEvenAroundEveryValue) {

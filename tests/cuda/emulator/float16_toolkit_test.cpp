@@ -40,6 +40,21 @@ TEST(Toolkit, Float16RoundsAlike) {
   EXPECT_EQ(different, 0);
 }
 
+/// On both sides of float32's own rounding, and as far out as float64 goes.
+TEST(Toolkit, DoublesRoundOnceAlike) {
+  int different = 0;
+  const auto check_one = [&](double x) {
+    different += float16(x).bits != std::bit_cast<std::uint16_t>(__double2half(x));
+    different += bfloat16(x).bits != std::bit_cast<std::uint16_t>(__double2bfloat16(x));
+  };
+  each_float([&](std::uint32_t bits) {
+    const double x = std::bit_cast<float>(bits);
+    for (const double y : {x, std::nextafter(x, 0.0), std::nextafter(x, 1e300), x * (1 + 0x1p-30), x * 0x1p200})
+      check_one(y);
+  });
+  EXPECT_EQ(different, 0);
+}
+
 TEST(Toolkit, EveryValueWidensAlike) {
   for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
     bfloat16 brain;
