@@ -84,11 +84,10 @@ struct Constant {
   Out value;
   __device__ Out operator()() const { return value; }
 };
-template <typename To>
 struct Convert {
-  template <typename From>
-  __device__ To operator()(From x) const {
-    return static_cast<To>(x);
+  template <typename T>
+  __device__ T operator()(T x) const {
+    return x;
   }
 };
 
@@ -112,8 +111,9 @@ template <typename To, typename From>
 __global__ void __launch_bounds__(block_threads) convert_to_index(const From* x, std::int64_t n, To* y, Report bad) {
   const std::int64_t i = thread_index();
   if (i >= n) return;
-  const bool good = is_index<To>(x[i]);
-  y[i] = good ? static_cast<To>(x[i]) : To{0};
+  const auto value = wide(x[i]);
+  const bool good = is_index<To>(value);
+  y[i] = good ? static_cast<To>(value) : To{0};
   if (!good) complain(bad, Finder::cast, i);
 }
 
@@ -139,21 +139,20 @@ void entry::power(const Tensor& x, double exponent, Tensor& y) {
 
 /// Bits are copied, whatever they mean.
 void entry::copy(const Tensor& x, Tensor& y) {
-  if (size_of(y.dtype()) == 4) return map<std::uint32_t>(Same{}, y, Typed<std::uint32_t>{x});
-  map<std::uint64_t>(Same{}, y, Typed<std::uint64_t>{x});
+  visit_bits(y.dtype(), [&](auto tag) { map<decltype(tag)>(Same{}, y, Typed<decltype(tag)>{x}); });
 }
 
-/// Calls `f(T{})` with the C++ type of any dtype but the 16-bit floats, which have no kernels here.
+/// Calls `f(T{})` with the type in which kernels read and write any dtype.
 template <typename F>
 static void visit_element(DType dtype, F&& f) {
-  if (is_float(dtype)) return visit_float(dtype, f);
+  if (is_float(dtype)) return visit_stored(dtype, f);
   visit_index(dtype, f);
 }
 
 void entry::fill(double value, Tensor& y) {
   visit_element(y.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    map<T>(Constant<T>{static_cast<T>(value)}, y);
+    map<T>(Constant<T>{narrow<T>(value)}, y);
   });
 }
 
@@ -162,13 +161,13 @@ void entry::convert(const Tensor& x, Tensor& y) {
     visit_element(y.dtype(), [&](auto to) {
       using From = decltype(from);
       using To = decltype(to);
-      if constexpr (std::is_floating_point_v<To>) {
-        map<To>(Convert<To>{}, y, Typed<From>{x});
-      } else {
+      if constexpr (std::is_integral_v<To>) {
         const std::int64_t n = y.numel();
         if (n == 0) return;
         launch(convert_to_index<To, From>, blocks_for(n, threads_for(n)), threads_for(n), 0, stream(), x.ptr<From>(), n,
                y.ptr<To>(), report());
+      } else {
+        map<To>(Convert{}, y, Typed<From>{x});
       }
     });
   });

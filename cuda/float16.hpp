@@ -98,7 +98,9 @@ __host__ __device__ auto wide(T x) {
 /// `value` as an element of type T; into a 16-bit type it is rounded once, whatever it was.
 template <typename T, typename Value>
 __host__ __device__ T narrow(Value value) {
-  if constexpr (is_half_type<T> && !std::is_same_v<Value, float>) {
+  if constexpr (std::is_same_v<T, Value>) {
+    return value;
+  } else if constexpr (is_half_type<T> && !std::is_same_v<Value, float>) {
     return T(static_cast<double>(value));
   } else {
     return static_cast<T>(value);

@@ -1,6 +1,6 @@
 #pragma once
-/// y = f(x…), element by element, for any strides and broadcasts: the one iterator behind every element-wise kernel.
-/// Moves each operand once (a broadcast one from the cache), 16 bytes per load where the innermost dimension allows it;
+/// y = f(x…), element by element, for any strides and broadcasts: the one iterator behind every element-wise kernel. f takes
+/// 16-bit floats as float; what it gives is rounded once. Moves each operand once (a broadcast one from the cache), 16 bytes per load where the innermost dimension allows it;
 /// the floor is the sum of the operands' bytes over the memory's speed.
 #include <array>
 #include <limits>
@@ -47,7 +47,7 @@ __device__ Pack<T, V> fetch(const T* x, [[maybe_unused]] bool repeats) {
 template <int V, typename F, typename Out, typename... In>
 __device__ void map_packs(const F& f, Out* y, const Pack<In, V>&... x) {
   Pack<Out, V> result;
-  for (int i = 0; i < V; ++i) result[i] = static_cast<Out>(f(x[i]...));
+  for (int i = 0; i < V; ++i) result[i] = narrow<Out>(f(wide(x[i])...));
   store_pack(y, result);
 }
 
@@ -156,10 +156,10 @@ void map(const F& f, Tensor& y, Typed<In>... x) {
   }(std::index_sequence_for<In...>());
 }
 
-/// The same where y and every x are of one float dtype.
+/// The same where y and every x are of one float dtype, 16-bit ones too.
 template <typename F, typename... X>
 void map_floats(const F& f, Tensor& y, const X&... x) {
-  visit_float(y.dtype(), [&](auto tag) {
+  visit_stored(y.dtype(), [&](auto tag) {
     using T = decltype(tag);
     map<T>(f, y, Typed<T>{x}...);
   });

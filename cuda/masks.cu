@@ -88,15 +88,15 @@ __global__ void __launch_bounds__(block_threads)
 
 void entry::relu(const Tensor& x, Tensor& y) { map_floats(Relu{}, y, x); }
 void entry::relu_mask(const Tensor& x, Tensor& mask) {
-  visit_float(x.dtype(), [&](auto tag) { map<std::int32_t>(ReluMask{}, mask, Typed<decltype(tag)>{x}); });
+  visit_stored(x.dtype(), [&](auto tag) { map<std::int32_t>(ReluMask{}, mask, Typed<decltype(tag)>{x}); });
 }
 void entry::clamp(const Tensor& x, double low, double high, Tensor& y) { map_floats(Clamp{low, high}, y, x); }
 void entry::clamp_mask(const Tensor& x, double low, double high, Tensor& mask) {
-  visit_float(x.dtype(), [&](auto tag) { map<std::int32_t>(ClampMask{low, high}, mask, Typed<decltype(tag)>{x}); });
+  visit_stored(x.dtype(), [&](auto tag) { map<std::int32_t>(ClampMask{low, high}, mask, Typed<decltype(tag)>{x}); });
 }
 
 void entry::where(const Tensor& condition, const Tensor& a, const Tensor& b, Tensor& y) {
-  visit_float(y.dtype(), [&](auto type) {
+  visit_stored(y.dtype(), [&](auto type) {
     visit_index(condition.dtype(), [&](auto tag) {
       using T = decltype(type);
       map<T>(Where{}, y, Typed<decltype(tag)>{condition}, Typed<T>{a}, Typed<T>{b});
@@ -105,7 +105,7 @@ void entry::where(const Tensor& condition, const Tensor& a, const Tensor& b, Ten
 }
 
 void entry::apply_mask(const Tensor& mask, bool kept, double factor, const Tensor& x, Tensor& y) {
-  visit_float(y.dtype(), [&](auto type) {
+  visit_stored(y.dtype(), [&](auto type) {
     visit_index(mask.dtype(), [&](auto tag) {
       using T = decltype(type);
       map<T>(ApplyMask{factor, kept}, y, Typed<decltype(tag)>{mask}, Typed<T>{x});

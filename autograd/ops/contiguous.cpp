@@ -2,7 +2,6 @@
 #include <bit>
 #include <cstring>
 
-#include "autograd/cpu/bits.hpp"
 #include "autograd/cpu/elementwise.hpp"
 #include "autograd/ops/op.hpp"
 

@@ -1,5 +1,4 @@
 // y[row_of[t, r]] = x[t] for every r      dx[t] = Σ_r dy[row_of[t, r]]
-#include "autograd/cpu/bits.hpp"
 #include "autograd/cpu/elementwise.hpp"
 #include "autograd/cpu/indices.hpp"
 #include "autograd/ops/op.hpp"

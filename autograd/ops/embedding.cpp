@@ -1,5 +1,4 @@
 // y[j] = table[index[j]], whole rows      dtable[i] = Σ dy[j] over the j that index[j] = i, in order of j
-#include "autograd/cpu/bits.hpp"
 #include "autograd/cpu/elementwise.hpp"
 #include "autograd/cpu/indices.hpp"
 #include "autograd/ops/op.hpp"

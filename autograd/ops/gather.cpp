@@ -1,5 +1,4 @@
 // y[…, i, …] = x[…, index[…, i, …], …]      dx[…, index[…, i, …], …] += dy[…, i, …] in order of i
-#include "autograd/cpu/bits.hpp"
 #include "autograd/cpu/elementwise.hpp"
 #include "autograd/cpu/indices.hpp"
 #include "autograd/ops/op.hpp"
