@@ -21,10 +21,6 @@ void refuse_halves(const T&, const char*) {}
 
 /// Kernels that know float32 and float64 alone so far, one a line.
 constexpr std::string_view without_halves[] = {
-    "matmul",
-    "expert_matmul",
-    "expert_matmul_dx",
-    "expert_matmul_dw",
     "sum",
     "extreme",
     "top_k",

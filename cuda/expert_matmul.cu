@@ -1,16 +1,20 @@
-// y_e = x_e·W_eᵀ for the rows of each expert, and its two gradients: one product per expert that has rows. Reads x and the
-// matrices of those experts once and writes y. The sizes come from the host's copy of the offsets, which route began.
+// y_e = x_e·W_eᵀ for the rows of each expert, and its two gradients: one product per expert that has rows, all of them in
+// one call of cuBLAS where it has one for them. Reads x and the matrices of those experts once and writes y. The sizes come
+// from the host's copy of the offsets, which route began.
 #include "cuda/gemm.hpp"
 
 namespace folio::FOLIO_CUDA {
 namespace {
 
-/// product(expert, first row, rows) for each expert.
-template <typename F>
-void each_expert(std::span<const std::int32_t> offsets, F&& product) {
+/// One product for each expert that has rows, all of them together: product(expert, first row, rows).
+template <typename T, typename Out, typename F>
+void multiply_each(std::span<const std::int32_t> offsets, Device device, F&& product) {
+  std::vector<Product<T, Out>> products;
   for (std::size_t e = 0; e + 1 < offsets.size(); ++e) {
-    product(static_cast<std::int64_t>(e), std::int64_t{offsets[e]}, std::int64_t{offsets[e + 1]} - offsets[e]);
+    const std::int64_t first = offsets[e], rows = offsets[e + 1] - first;
+    if (rows > 0) products.push_back(product(static_cast<std::int64_t>(e), first, rows));
   }
+  gemm_each<T, Out>(products, device);
 }
 
 void check_offsets(std::span<const std::int32_t> at, std::int64_t rows) {
@@ -29,11 +33,18 @@ void entry::expert_matmul(const Tensor& x, const Tensor& weight, const Tensor& o
   check_offsets(at, x.dim(0));
   const std::int64_t in = weight.dim(2), out = weight.dim(1);
   if (in == 0) return entry::fill(0, y);
-  visit_float(y.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    each_expert(at, [&](std::int64_t e, std::int64_t first, std::int64_t rows) {
-      gemm<T>(rows, out, in, {x.ptr<T>() + first * in, in}, {weight.ptr<T>() + e * out * in, in, true},
-              y.ptr<T>() + first * out, out);
+  if (out == 0) return;
+  visit_product(x.dtype(), y.dtype(), [&](auto operands, auto result) {
+    using T = decltype(operands);
+    using Out = decltype(result);
+    multiply_each<T, Out>(at, y.device(), [&](std::int64_t e, std::int64_t first, std::int64_t rows) {
+      return Product<T, Out>{rows,
+                             out,
+                             in,
+                             {x.ptr<T>() + first * in, in},
+                             {weight.ptr<T>() + e * out * in, in, true},
+                             y.ptr<Out>() + first * out,
+                             out};
     });
   });
 }
@@ -41,28 +52,39 @@ void entry::expert_matmul(const Tensor& x, const Tensor& weight, const Tensor& o
 void entry::expert_matmul_dx(const Tensor& dy, const Tensor& weight, const Tensor& offsets, Tensor& dx) {
   const std::int64_t in = weight.dim(2), out = weight.dim(1);
   if (out == 0) return entry::fill(0, dx);
+  if (in == 0) return;
   const std::span<const std::int32_t> at = on_host(offsets);
-  visit_float(dx.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    each_expert(at, [&](std::int64_t e, std::int64_t first, std::int64_t rows) {
-      gemm<T>(rows, in, out, {dy.ptr<T>() + first * out, out}, {weight.ptr<T>() + e * out * in, in},
-              dx.ptr<T>() + first * in, in);
+  visit_product(dy.dtype(), dx.dtype(), [&](auto operands, auto result) {
+    using T = decltype(operands);
+    using Out = decltype(result);
+    multiply_each<T, Out>(at, dx.device(), [&](std::int64_t e, std::int64_t first, std::int64_t rows) {
+      return Product<T, Out>{rows,
+                             in,
+                             out,
+                             {dy.ptr<T>() + first * out, out},
+                             {weight.ptr<T>() + e * out * in, in},
+                             dx.ptr<Out>() + first * in,
+                             in};
     });
   });
 }
 
 void entry::expert_matmul_dw(const Tensor& dy, const Tensor& x, const Tensor& offsets, Tensor& dweight) {
   const std::int64_t in = dweight.dim(2), out = dweight.dim(1);
+  if (in == 0 || out == 0) return;
   const std::span<const std::int32_t> at = on_host(offsets);
-  visit_float(dweight.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    each_expert(at, [&](std::int64_t e, std::int64_t first, std::int64_t rows) {
-      T* const dw = dweight.ptr<T>() + e * out * in;
-      if (rows == 0) {
-        check(cudaMemsetAsync(dw, 0, static_cast<std::size_t>(out * in) * sizeof(T), stream()));
-      } else {
-        gemm<T>(out, in, rows, {dy.ptr<T>() + first * out, out, true}, {x.ptr<T>() + first * in, in}, dw, in);
-      }
+  visit_product(dy.dtype(), dweight.dtype(), [&](auto operands, auto result) {
+    using T = decltype(operands);
+    using Out = decltype(result);
+    Out* const dw = dweight.ptr<Out>();
+    for (std::size_t e = 0; e + 1 < at.size(); ++e) {  // an expert without rows
+      if (at[e] != at[e + 1]) continue;
+      check(cudaMemsetAsync(dw + static_cast<std::int64_t>(e) * out * in, 0,
+                            static_cast<std::size_t>(out * in) * sizeof(Out), stream()));
+    }
+    multiply_each<T, Out>(at, dweight.device(), [&](std::int64_t e, std::int64_t first, std::int64_t rows) {
+      return Product<T, Out>{
+          out, in, rows, {dy.ptr<T>() + first * out, out, true}, {x.ptr<T>() + first * in, in}, dw + e * out * in, in};
     });
   });
 }

@@ -1,31 +1,8 @@
-// Y = A·B by cuBLAS; broadcast leading dimensions become batches of stride 0. cuBLAS is column-major, so it is asked for
-// Yᵀ = Bᵀ·Aᵀ.
-#include <limits>
-#include <type_traits>
-
-#include "autograd/settings.hpp"
-#include "cuda/cublas.hpp"
+// Y = A·B by cuBLAS; broadcast leading dimensions become batches of stride 0.
 #include "cuda/gemm.hpp"
 
 namespace folio::FOLIO_CUDA {
 namespace {
-
-cublasHandle_t cublas() {
-  static const cublasHandle_t handle = [] {
-    cublasHandle_t made = nullptr;
-    check(cublasCreate(&made));
-    check(cublasSetStream(made, stream()));
-    return made;
-  }();
-  return handle;
-}
-
-int as_int(std::int64_t value) {
-  require(value <= std::numeric_limits<int>::max(), [&] {
-    return "matmul: an extent or stride of " + std::to_string(value) + " is more than cuBLAS takes: split the product";
-  });
-  return static_cast<int>(value);
-}
 
 /// Whether the last two dimensions are rows of packed elements; extents of 1 have no stride worth the name.
 bool is_row_major(const Tensor& x) {
@@ -52,27 +29,6 @@ Shape leading(const Shape& shape) { return Dims(std::span(shape.begin(), static_
 
 }  // namespace
 
-template <typename T>
-void gemm(std::int64_t m, std::int64_t n, std::int64_t k, Factor<T> a, Factor<T> b, T* c, std::int64_t c_stride,
-          bool accumulate, std::int64_t batch, std::int64_t c_batch) {
-  if (m == 0 || n == 0 || batch == 0) return;
-  constexpr bool single = std::is_same_v<T, float>;
-  const T alpha = 1, beta = accumulate ? 1 : 0;
-  const auto operation = [](const Factor<T>& x) { return x.transposed ? CUBLAS_OP_T : CUBLAS_OP_N; };
-  const cudaDataType type = single ? CUDA_R_32F : CUDA_R_64F;
-  const cublasComputeType_t compute = !single  ? CUBLAS_COMPUTE_64F
-                                      : tf32() ? CUBLAS_COMPUTE_32F_FAST_TF32
-                                               : CUBLAS_COMPUTE_32F;
-  check(cublasGemmStridedBatchedEx(cublas(), operation(b), operation(a), as_int(n), as_int(m), as_int(k), &alpha,
-                                   b.data, type, as_int(b.stride), b.batch_stride, a.data, type, as_int(a.stride),
-                                   a.batch_stride, &beta, c, type, as_int(c_stride), c_batch, as_int(batch), compute,
-                                   CUBLAS_GEMM_DEFAULT));
-}
-template void gemm(std::int64_t, std::int64_t, std::int64_t, Factor<float>, Factor<float>, float*, std::int64_t, bool,
-                   std::int64_t, std::int64_t);
-template void gemm(std::int64_t, std::int64_t, std::int64_t, Factor<double>, Factor<double>, double*, std::int64_t,
-                   bool, std::int64_t, std::int64_t);
-
 void entry::matmul(const Tensor& a, const Tensor& b, bool accumulate, Tensor& y) {
   const std::int64_t m = y.dim(-2), n = y.dim(-1), k = a.dim(-1);
   if (y.numel() == 0) return;
@@ -81,8 +37,9 @@ void entry::matmul(const Tensor& a, const Tensor& b, bool accumulate, Tensor& y)
     return;
   }
   const Tensor left = readable(a.detach()), right = readable(b.detach());
-  visit_float(y.dtype(), [&](auto tag) {
-    using T = decltype(tag);
+  visit_product(a.dtype(), y.dtype(), [&](auto in, auto result) {
+    using T = decltype(in);
+    using Out = decltype(result);
     Factor<T> fa = as_factor<T>(left), fb = as_factor<T>(right);
     const Shape batch = leading(y.shape());
     const Strides a_strides = broadcast_strides(leading(left.shape()), left.strides(), batch);
@@ -107,7 +64,7 @@ void entry::matmul(const Tensor& a, const Tensor& b, bool accumulate, Tensor& y)
         ai.data += rest % batch[d] * a_strides[d];
         bi.data += rest % batch[d] * b_strides[d];
       }
-      gemm<T>(m, n, k, ai, bi, y.ptr<T>() + i * inner * m * n, n, accumulate, inner, m * n);
+      gemm<T, Out>({m, n, k, ai, bi, y.ptr<Out>() + i * inner * m * n, n}, accumulate, inner, m * n);
     }
   });
 }

@@ -1,10 +1,12 @@
 #include "cuda/emulated/cublas.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "cuda/emulated/device_memory.hpp"
 #include "cuda/emulated/fault.hpp"
 #include "cuda/emulated/launch.hpp"
 #include "cuda/emulated/matrix_product.hpp"
@@ -26,7 +28,8 @@ struct Types {
   bool supported() const {
     if (a != b) return false;
     if (a == CUDA_R_64F) return c == a && compute == CUBLAS_COMPUTE_64F;
-    return compute != CUBLAS_COMPUTE_64F && (c == a || c == CUDA_R_32F);
+    if (a == CUDA_R_32F) return c == a && compute != CUBLAS_COMPUTE_64F;
+    return (compute == CUBLAS_COMPUTE_32F || compute == CUBLAS_COMPUTE_32F_PEDANTIC) && (c == a || c == CUDA_R_32F);
   }
 };
 
@@ -50,6 +53,18 @@ std::optional<Product> shape(const BlasHandle& handle, cublasOperation_t op_a, c
       types.a == CUDA_R_32F && (types.compute == CUBLAS_COMPUTE_32F_FAST_TF32 ||
                                 (types.compute == CUBLAS_COMPUTE_32F && handle.mode == CUBLAS_TF32_TENSOR_OP_MATH));
   return p;
+}
+
+/// What a GPU's tensor cores insist on in grouped products.
+void require_aligned(const Product& p) {
+  const std::size_t line = static_cast<std::size_t>(p.k) * size_of(p.ab_type);
+  const std::size_t wanted = line % 16 == 0 ? 16 : line % 4 == 0 ? 4 : 1;
+  for (const void* at : {p.a, p.b, static_cast<const void*>(p.c)}) {
+    if (reinterpret_cast<std::uintptr_t>(at) % wanted == 0) continue;
+    throw Fault(FaultKind::alignment, "matrix product: with k = " + std::to_string(p.k) +
+                                          " the addresses of grouped products must be multiples of " +
+                                          std::to_string(wanted) + " bytes: " + describe_address(at));
+  }
 }
 
 /// Puts the work on the handle's stream; a fault of earlier work stays with the runtime, where check() finds it.
@@ -160,7 +175,8 @@ cublasStatus_t cublasGemmGroupedBatchedEx(cublasHandle_t handle, const cublasOpe
                                           int groups, const int group_size[], cublasComputeType_t compute) {
   if (handle == nullptr) return CUBLAS_STATUS_NOT_INITIALIZED;
   const Types types{a_type, b_type, c_type, compute};
-  if (!types.supported()) return CUBLAS_STATUS_NOT_SUPPORTED;
+  if (!types.supported() || c_type != a_type) return CUBLAS_STATUS_NOT_SUPPORTED;
+  const bool aligns = size_of(a_type) == 2 || compute == CUBLAS_COMPUTE_32F_FAST_TF32;
   std::vector<Product> products;
   for (int g = 0; g < groups; ++g) {
     auto product = shape(*handle, op_a[g], op_b[g], m[g], n[g], k[g], lda[g], ldb[g], ldc[g], types);
@@ -173,6 +189,7 @@ cublasStatus_t cublasGemmGroupedBatchedEx(cublasHandle_t handle, const cublasOpe
     for (std::size_t i = 0; i < products.size(); ++i) {  // the pointers are read when it runs: they lie on the device
       Product& p = products[i];
       p.a = a[i], p.b = b[i], p.c = c[i];
+      if (aligns) require_aligned(p);
       multiply(p);
     }
   });

@@ -6,6 +6,8 @@
 // The part of cuBLAS that Folio uses. Column-major, as cuBLAS is: op(A) is m × k, op(B) k × n, C m × n,
 // C = alpha · op(A) · op(B) + beta · C, and with beta == 0 C is never read. A product is put on the handle's stream;
 // alpha and beta are read at the call.
+#define CUBLAS_VERSION 120500  // the first that has the grouped products below
+
 namespace folio::cuda_emulated {
 
 enum cublasStatus_t {
@@ -20,6 +22,7 @@ enum cublasMath_t {
   CUBLAS_DEFAULT_MATH = 0,
   CUBLAS_PEDANTIC_MATH = 2,
   CUBLAS_TF32_TENSOR_OP_MATH = 3,
+  CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION = 16,  ///< sums in the compute type alone, as here always
 };
 enum cudaDataType_t { CUDA_R_32F = 0, CUDA_R_64F = 1, CUDA_R_16F = 2, CUDA_R_16BF = 14 };
 using cudaDataType = cudaDataType_t;
@@ -73,7 +76,8 @@ cublasStatus_t cublasDgemmStridedBatched(cublasHandle_t handle, cublasOperation_
 
 /// Groups of products of different sizes in one call. The arrays of operations, sizes, leading dimensions, alpha and
 /// beta have one entry per group and lie on the host; a, b, c are arrays of pointers in device memory, one per
-/// product, the groups one after another.
+/// product, the groups one after another. The types are the operands' for the result too. Where A and B are of a 16-bit
+/// type, or TF32 is asked for, all addresses are multiples of 16 bytes if k elements are, and of 4 if those are (a Fault).
 cublasStatus_t cublasGemmGroupedBatchedEx(cublasHandle_t handle, const cublasOperation_t op_a[],
                                           const cublasOperation_t op_b[], const int m[], const int n[], const int k[],
                                           const void* alpha, const void* const a[], cudaDataType a_type,

@@ -1,7 +1,9 @@
 #include "cuda/cublas.hpp"
 
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <memory>
 
 #include "tests/cuda/emulator/device_array.hpp"
 #include "tests/cuda/emulator/draw.hpp"
@@ -143,6 +145,113 @@ TEST(Cublas, GroupsOfDifferentSizes) {
   check(cudaStreamSynchronize(stream));
   EXPECT_EQ(y.host(), (std::vector<float>{10, 200, 60, 80, 600, 800}));
   check(cudaStreamDestroy(stream));
+}
+
+/// Groups of drawn sizes, transposes and leading dimensions, one to three products each; whole numbers, so that all sums are
+/// exact. Each matrix has memory of its own, which begins at a multiple of 16 bytes.
+template <typename T>
+void check_groups() {
+  draw_order();
+  struct Matrices {
+    DeviceArray<T> a, b, c;
+    std::vector<T> a_values, b_values, c_values;
+    int group;
+  };
+  const int groups = draw_between(0, 3);
+  std::vector<cublasOperation_t> op_a, op_b;
+  std::vector<int> m, n, k, lda, ldb, ldc, sizes;
+  std::vector<Accumulator<T>> alpha, beta;
+  std::vector<std::unique_ptr<Matrices>> all;
+  const auto draw_operation = [] { return draw_between(0, 1) != 0 ? CUBLAS_OP_T : CUBLAS_OP_N; };
+  for (int g = 0; g < groups; ++g) {
+    op_a.push_back(draw_operation()), op_b.push_back(draw_operation());
+    for (auto* extent : {&m, &n, &k}) extent->push_back(draw_between(0, 9));
+    lda.push_back(std::max(1, op_a[g] == CUBLAS_OP_T ? k[g] : m[g]) + draw_between(0, 3));
+    ldb.push_back(std::max(1, op_b[g] == CUBLAS_OP_T ? n[g] : k[g]) + draw_between(0, 3));
+    ldc.push_back(std::max(1, m[g]) + draw_between(0, 3));
+    alpha.push_back(draw_between(1, 2)), beta.push_back(draw_between(0, 1));
+    sizes.push_back(draw_between(0, 3));
+    for (int i = 0; i < sizes[g]; ++i) {
+      auto a = draw_whole_numbers<T>(lda[g] * (op_a[g] == CUBLAS_OP_T ? m[g] : k[g]));
+      auto b = draw_whole_numbers<T>(ldb[g] * (op_b[g] == CUBLAS_OP_T ? k[g] : n[g]));
+      auto c = draw_whole_numbers<T>(ldc[g] * n[g]);
+      all.emplace_back(new Matrices{DeviceArray<T>(a), DeviceArray<T>(b), DeviceArray<T>(c), a, b, c, g});
+    }
+  }
+  std::vector<const void*> a, b;
+  std::vector<void*> c;
+  for (const auto& x : all) a.push_back(x->a.data()), b.push_back(x->b.data()), c.push_back(x->c.data());
+  const DeviceArray<const void*> a_there(a), b_there(b);
+  const DeviceArray<void*> c_there(c);
+  const Handle handle;
+  check(cublasGemmGroupedBatchedEx(handle, op_a.data(), op_b.data(), m.data(), n.data(), k.data(), alpha.data(),
+                                   a_there.data(), type_of<T>(), lda.data(), b_there.data(), type_of<T>(), ldb.data(),
+                                   beta.data(), c_there.data(), type_of<T>(), ldc.data(), groups, sizes.data(),
+                                   std::is_same_v<T, double> ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F));
+  for (const auto& one : all) {
+    const Matrices& x = *one;
+    const int g = x.group;
+    const auto got = x.c.host();
+    for (int j = 0; j < n[g]; ++j) {
+      for (int i = 0; i < m[g]; ++i) {
+        double sum = 0;
+        for (int l = 0; l < k[g]; ++l) {
+          sum += exact(x.a_values[op_a[g] == CUBLAS_OP_T ? i * lda[g] + l : l * lda[g] + i]) *
+                 exact(x.b_values[op_b[g] == CUBLAS_OP_T ? l * ldb[g] + j : j * ldb[g] + l]);
+        }
+        const int at = j * ldc[g] + i;
+        RC_ASSERT(exact(got[at]) == exact(narrow<T>(alpha[g] * sum + beta[g] * exact(x.c_values[at]))));
+      }
+    }
+  }
+}
+RC_GTEST_PROP(Cublas, GroupsOfFloatProducts, ()) { check_groups<float>(); }
+RC_GTEST_PROP(Cublas, GroupsOfDoubleProducts, ()) { check_groups<double>(); }
+RC_GTEST_PROP(Cublas, GroupsOfBfloat16Products, ()) { check_groups<bfloat16>(); }
+RC_GTEST_PROP(Cublas, GroupsOfFloat16Products, ()) { check_groups<float16>(); }
+
+/// One product of 1 × k by k × 1 as a group of its own, from `offset` elements after a multiple of 16 bytes.
+template <typename T>
+cublasStatus_t grouped_dot(int k, int offset, cudaDataType c_type, cublasComputeType_t compute) {
+  const DeviceArray<T> x(k + offset), y(8);
+  const DeviceArray<const void*> a(std::vector<const void*>{x.data() + offset});
+  const DeviceArray<void*> c(std::vector<void*>{y.data()});
+  const cublasOperation_t n = CUBLAS_OP_N;
+  const int one = 1;
+  const float alpha = 1, beta = 0;
+  const Handle handle;
+  const cublasStatus_t status =
+      cublasGemmGroupedBatchedEx(handle, &n, &n, &one, &one, &k, &alpha, a.data(), type_of<T>(), &one, a.data(),
+                                 type_of<T>(), &k, &beta, c.data(), c_type, &one, 1, &one, compute);
+  check(cudaDeviceSynchronize());
+  return status;
+}
+
+TEST(Cublas, GroupsAskForAlignedAddressesWhereTensorCoresReadThem) {
+  const auto aligned = [](const std::function<cublasStatus_t()>& product) {
+    try {
+      EXPECT_EQ(product(), CUBLAS_STATUS_SUCCESS);
+      return true;
+    } catch (const Fault& fault) {
+      EXPECT_EQ(fault.kind(), FaultKind::alignment) << fault.what();
+      return false;
+    }
+  };
+  const auto half = [](int k, int offset) {
+    return [=] { return grouped_dot<bfloat16>(k, offset, CUDA_R_16BF, CUBLAS_COMPUTE_32F); };
+  };
+  EXPECT_TRUE(aligned(half(8, 0)));
+  EXPECT_FALSE(aligned(half(8, 2)));  // k elements are 16 bytes
+  EXPECT_TRUE(aligned(half(6, 2)));   // 12 bytes
+  EXPECT_FALSE(aligned(half(6, 1)));
+  EXPECT_TRUE(aligned(half(5, 1)));  // 10 bytes
+  EXPECT_TRUE(aligned([] { return grouped_dot<float>(4, 1, CUDA_R_32F, CUBLAS_COMPUTE_32F); }));
+  EXPECT_FALSE(aligned([] { return grouped_dot<float>(4, 1, CUDA_R_32F, CUBLAS_COMPUTE_32F_FAST_TF32); }));
+}
+
+TEST(Cublas, GroupsHaveResultsOfTheTypeOfTheirOperands) {
+  EXPECT_EQ(grouped_dot<bfloat16>(8, 0, CUDA_R_32F, CUBLAS_COMPUTE_32F), CUBLAS_STATUS_NOT_SUPPORTED);
+  EXPECT_EQ(grouped_dot<float16>(8, 0, CUDA_R_16F, CUBLAS_COMPUTE_32F_FAST_TF32), CUBLAS_STATUS_NOT_SUPPORTED);
 }
 
 TEST(Cublas, RefusesWhatCublasRefuses) {
