@@ -9,7 +9,7 @@ namespace {
 /// One product for each expert that has rows, all of them together: product(expert, first row, rows).
 template <typename T, typename Out, typename F>
 void multiply_each(std::span<const std::int32_t> offsets, Device device, F&& product) {
-  std::vector<Product<T, Out>> products;
+  std::vector<MatrixProduct<T, Out>> products;
   for (std::size_t e = 0; e + 1 < offsets.size(); ++e) {
     const std::int64_t first = offsets[e], rows = offsets[e + 1] - first;
     if (rows > 0) products.push_back(product(static_cast<std::int64_t>(e), first, rows));
@@ -38,13 +38,13 @@ void entry::expert_matmul(const Tensor& x, const Tensor& weight, const Tensor& o
     using T = decltype(operands);
     using Out = decltype(result);
     multiply_each<T, Out>(at, y.device(), [&](std::int64_t e, std::int64_t first, std::int64_t rows) {
-      return Product<T, Out>{rows,
-                             out,
-                             in,
-                             {x.ptr<T>() + first * in, in},
-                             {weight.ptr<T>() + e * out * in, in, true},
-                             y.ptr<Out>() + first * out,
-                             out};
+      return MatrixProduct<T, Out>{rows,
+                                   out,
+                                   in,
+                                   {x.ptr<T>() + first * in, in},
+                                   {weight.ptr<T>() + e * out * in, in, true},
+                                   y.ptr<Out>() + first * out,
+                                   out};
     });
   });
 }
@@ -58,13 +58,13 @@ void entry::expert_matmul_dx(const Tensor& dy, const Tensor& weight, const Tenso
     using T = decltype(operands);
     using Out = decltype(result);
     multiply_each<T, Out>(at, dx.device(), [&](std::int64_t e, std::int64_t first, std::int64_t rows) {
-      return Product<T, Out>{rows,
-                             in,
-                             out,
-                             {dy.ptr<T>() + first * out, out},
-                             {weight.ptr<T>() + e * out * in, in},
-                             dx.ptr<Out>() + first * in,
-                             in};
+      return MatrixProduct<T, Out>{rows,
+                                   in,
+                                   out,
+                                   {dy.ptr<T>() + first * out, out},
+                                   {weight.ptr<T>() + e * out * in, in},
+                                   dx.ptr<Out>() + first * in,
+                                   in};
     });
   });
 }
@@ -83,7 +83,7 @@ void entry::expert_matmul_dw(const Tensor& dy, const Tensor& x, const Tensor& of
                             static_cast<std::size_t>(out * in) * sizeof(Out), stream()));
     }
     multiply_each<T, Out>(at, dweight.device(), [&](std::int64_t e, std::int64_t first, std::int64_t rows) {
-      return Product<T, Out>{
+      return MatrixProduct<T, Out>{
           out, in, rows, {dy.ptr<T>() + first * out, out, true}, {x.ptr<T>() + first * in, in}, dw + e * out * in, in};
     });
   });

@@ -52,7 +52,7 @@ cublasOperation_t operation(const Factor<T>& x) {
 }  // namespace
 
 template <typename T, typename Out>
-void gemm(const Product<T, Out>& p, bool accumulate, std::int64_t batch, std::int64_t c_batch) {
+void gemm(const MatrixProduct<T, Out>& p, bool accumulate, std::int64_t batch, std::int64_t c_batch) {
   if (p.m == 0 || p.n == 0 || batch == 0) return;
   const Accumulator<T> alpha = 1, beta = accumulate ? 1 : 0;
   check(cublasGemmStridedBatchedEx(cublas(), operation(p.b), operation(p.a), as_int(p.n), as_int(p.m), as_int(p.k),
@@ -67,10 +67,10 @@ namespace {
 /// Whether cuBLAS takes them as one group of products: the result is of the operands' type, and every address is a multiple
 /// of 16 bytes where tensor cores read it.
 template <typename T>
-bool can_be_grouped(const std::vector<Product<T, T>>& products) {
+bool can_be_grouped(const std::vector<MatrixProduct<T, T>>& products) {
   if (products.size() < 2) return false;
   if (!is_half_type<T> && compute_type<T>() != CUBLAS_COMPUTE_32F_FAST_TF32) return true;
-  return std::all_of(products.begin(), products.end(), [](const Product<T, T>& p) {
+  return std::all_of(products.begin(), products.end(), [](const MatrixProduct<T, T>& p) {
     using P = Pack<T>;
     return is_pack_aligned<P>(p.a.data) && is_pack_aligned<P>(p.b.data) && is_pack_aligned<P>(p.c);
   });
@@ -78,13 +78,13 @@ bool can_be_grouped(const std::vector<Product<T, T>>& products) {
 
 /// One call for all. The addresses, 24 bytes a product, go to the device first.
 template <typename T>
-void gemm_grouped(const std::vector<Product<T, T>>& products, Device device) {
+void gemm_grouped(const std::vector<MatrixProduct<T, T>>& products, Device device) {
   const std::size_t n = products.size();
   std::vector<cublasOperation_t> op_a, op_b;
   std::vector<int> rows, columns, inner, lda, ldb, ldc;
   std::vector<const void*> addresses(3 * n);
   for (std::size_t i = 0; i < n; ++i) {
-    const Product<T, T>& p = products[i];
+    const MatrixProduct<T, T>& p = products[i];
     op_a.push_back(operation(p.b)), op_b.push_back(operation(p.a));
     rows.push_back(as_int(p.n)), columns.push_back(as_int(p.m)), inner.push_back(as_int(p.k));
     lda.push_back(as_int(p.b.stride)), ldb.push_back(as_int(p.a.stride)), ldc.push_back(as_int(p.c_stride));
@@ -106,18 +106,18 @@ void gemm_grouped(const std::vector<Product<T, T>>& products, Device device) {
 #endif
 
 template <typename T, typename Out>
-void gemm_each(const std::vector<Product<T, Out>>& products, [[maybe_unused]] Device device) {
+void gemm_each(const std::vector<MatrixProduct<T, Out>>& products, [[maybe_unused]] Device device) {
 #if CUBLAS_VERSION >= 120500
   if constexpr (std::is_same_v<T, Out>) {
     if (can_be_grouped(products)) return gemm_grouped(products, device);
   }
 #endif
-  for (const Product<T, Out>& p : products) gemm(p);
+  for (const MatrixProduct<T, Out>& p : products) gemm(p);
 }
 
-#define INSTANTIATE(T, Out)                                                     \
-  template void gemm(const Product<T, Out>&, bool, std::int64_t, std::int64_t); \
-  template void gemm_each(const std::vector<Product<T, Out>>&, Device);
+#define INSTANTIATE(T, Out)                                                           \
+  template void gemm(const MatrixProduct<T, Out>&, bool, std::int64_t, std::int64_t); \
+  template void gemm_each(const std::vector<MatrixProduct<T, Out>>&, Device);
 INSTANTIATE(float, float)
 INSTANTIATE(double, double)
 INSTANTIATE(bfloat16, bfloat16)

@@ -18,7 +18,7 @@ struct Factor {
 /// c = a·b: a (m, k), b (k, n), c (m, n) with rows c_stride apart. 16-bit floats are multiplied and summed in float32, and
 /// c is rounded once, or is float32.
 template <typename T, typename Out>
-struct Product {
+struct MatrixProduct {
   std::int64_t m, n, k;
   Factor<T> a;
   Factor<T> b;
@@ -29,11 +29,12 @@ struct Product {
 /// Computes it, or adds it to what c holds; `batch` of them, c's c_batch apart. Reads and writes each matrix once at least;
 /// 2·m·n·k operations bind where k is large.
 template <typename T, typename Out>
-void gemm(const Product<T, Out>& product, bool accumulate = false, std::int64_t batch = 1, std::int64_t c_batch = 0);
+void gemm(const MatrixProduct<T, Out>& product, bool accumulate = false, std::int64_t batch = 1,
+          std::int64_t c_batch = 0);
 
 /// Computes independent products, none of them empty: in one call where cuBLAS takes products of different sizes together.
 template <typename T, typename Out>
-void gemm_each(const std::vector<Product<T, Out>>& products, Device device);
+void gemm_each(const std::vector<MatrixProduct<T, Out>>& products, Device device);
 
 /// Calls `f(T{}, Out{})` with the element types of a product's operands and of its result.
 template <typename F>
