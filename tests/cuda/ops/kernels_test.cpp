@@ -4,6 +4,8 @@
 // gtest first, or rapidcheck's part for it does not compile
 #include <rapidcheck/gtest.h>
 
+#include <numeric>
+
 #include "autograd/autograd.hpp"
 #include "autograd/backend.hpp"
 #include "autograd/settings.hpp"
@@ -82,11 +84,97 @@ RC_GTEST_PROP(CudaKernels, DropoutDrawsTheSameMask, ()) {
 RC_GTEST_PROP(CudaKernels, EveryConversionIsTheSame, ()) {
   draw_order();
   Generator generator = draw_generator();
-  const auto any = [] { return *rc::gen::element(DType::float32, DType::float64, DType::int32, DType::int64); };
+  const auto any = [] {
+    return *rc::gen::element(DType::float32, DType::float64, DType::int32, DType::int64, DType::bfloat16,
+                             DType::float16);
+  };
   const DType from = any(), to = any();
-  const Tensor x = uniform({draw_between(0, 3), draw_between(0, 70)}, generator, -9, 9).to(from);
+  const Tensor x = uniform({draw_between(0, 3), draw_between(0, 70)}, generator, -9, 9, {DType::float64}).to(from);
   RC_ASSERT(x.to(gpu).to(to).to_vector() == x.to(to).to_vector());
-  RC_ASSERT(full(x.shape(), -3, {to, gpu}).to_vector() == full(x.shape(), -3, {to}).to_vector());
+  const double value = is_float(to) ? -3.14159265 : -3;
+  RC_ASSERT(full(x.shape(), value, {to, gpu}).to_vector() == full(x.shape(), value, {to}).to_vector());
+}
+
+/// Every 16-bit pattern to float32 and float64, and back from float64 in its neighbourhood: a fourth and three fourths of
+/// the way to the next value, and beside the middle, closer than float32 tells apart.
+TEST(CudaKernels, EverySixteenBitPatternConvertsAsOnTheCpu) {
+  for (const DType dtype : {DType::bfloat16, DType::float16}) {
+    Tensor x = empty({1 << 16}, {dtype});
+    auto* bits = reinterpret_cast<std::uint16_t*>(x.storage()->data());
+    std::iota(bits, bits + x.numel(), 0);
+    const auto same = [](const Tensor& there, const Tensor& here) {
+      const std::vector<double> a = there.to_vector(), b = here.to_vector();
+      for (std::size_t i = 0; i < a.size() && !::testing::Test::HasFailure(); ++i) {
+        const bool alike = a[i] == b[i] || (std::isnan(a[i]) && std::isnan(b[i]));
+        EXPECT_TRUE(alike) << i << ": " << a[i] << " against " << b[i];
+      }
+    };
+    for (const DType wide : {DType::float32, DType::float64}) same(x.to(gpu).to(wide), x.to(wide));
+    const Tensor doubled = x.to(DType::float64);
+    for (const double part : {0x1p-9, 0x1p-8 * (1 - 0x1p-24), 0x1p-8 * (1 + 0x1p-24), 0x1p-12 * (1 + 0x1p-24)}) {
+      const Tensor between = doubled * (1 + part);
+      same(between.to(gpu).to(dtype), between.to(dtype));
+      same(between.to(DType::float32).to(gpu).to(dtype), between.to(DType::float32).to(dtype));
+    }
+  }
+}
+
+/// What mixed precision asks of a device: float32 weights beside 16-bit activations, their gradients in float32. Whole
+/// numbers over 16, so that every sum is exact in float32 and any order gives the CPU's bits.
+TEST(CudaKernels, MixedProductsAreTheSame) {
+  Generator generator(5);
+  const auto draw = [&](const Shape& shape, double most) {
+    return scale(uniform(shape, generator, -most, most).to(DType::int32).to(DType::float32), 1.0 / 16);
+  };
+  const Tensor offsets = from_indices(std::vector<std::int32_t>{0, 8, 8, 13, 40}, {5});
+  using Op = std::function<Tensor(const Tensor& x, const Tensor& weight)>;
+  const auto check = [&](const Op& op, const Tensor& x, const Tensor& weight, const Tensor& dy) {
+    std::vector<std::vector<double>> results[2];
+    for (const Device device : {Device::cpu, gpu}) {
+      Tensor a = x.to(device), w = weight.to(device);
+      a.requires_grad(true), w.requires_grad(true);
+      Tape tape;
+      const Tensor y = op(a, w);
+      tape.backward(y, dy.to(device));
+      EXPECT_EQ(y.dtype(), x.dtype());
+      EXPECT_EQ(w.grad().dtype(), weight.dtype());
+      for (const Tensor& each : {y, a.grad(), w.grad()}) results[device == gpu].push_back(each.to_vector());
+    }
+    EXPECT_EQ(results[1], results[0]);
+  };
+  for (const DType dtype : {DType::bfloat16, DType::float16}) {
+    for (const DType weights : {dtype, DType::float32}) {
+      for (const std::int64_t in : {24, 7}) {
+        check(linear, draw({3, 5, in}, 64).to(dtype), draw({9, in}, 4000).to(weights), draw({3, 5, 9}, 64).to(dtype));
+        check([&](const Tensor& x, const Tensor& w) { return expert_matmul(x, w, offsets.to(x.device())); },
+              draw({40, in}, 64).to(dtype), draw({4, 16, in}, 4000).to(weights), draw({40, 16}, 64).to(dtype));
+      }
+    }
+  }
+}
+
+/// Products of experts go in one call where cuBLAS takes them together, and one by one where it does not.
+TEST(CudaKernels, ExpertsShareOneCallWhereTheyCan) {
+  const auto calls = [&](DType dtype, DType weights, std::int64_t in) {
+    const Options there{dtype, gpu};
+    Tensor x = ones({24, in}, there).requires_grad(true), w = ones({4, 16, in}, {weights, gpu}).requires_grad(true);
+    const Tensor offsets = from_indices(std::vector<std::int32_t>{0, 5, 5, 9, 24}, {5}).to(gpu);
+    Tape tape;
+    cuda_emulated::reset_launch_counts();
+    tape.backward(expert_matmul(x, w, offsets), ones({24, 16}, there));
+    const auto counts = cuda_emulated::launch_counts();
+    const auto of = [&](const std::string& name) { return counts.contains(name) ? counts.at(name) : 0; };
+    return std::pair(of("cublasGemmGroupedBatchedEx"), of("cublasGemmStridedBatchedEx"));
+  };
+  using Calls = std::pair<std::int64_t, std::int64_t>;
+  EXPECT_EQ(calls(DType::float32, DType::float32, 7), Calls(3, 0));
+  EXPECT_EQ(calls(DType::bfloat16, DType::bfloat16, 8), Calls(3, 0));
+  EXPECT_EQ(calls(DType::bfloat16, DType::float32, 8), Calls(2, 3)) << "the weights' gradient is float32";
+  EXPECT_EQ(calls(DType::float16, DType::float16, 7), Calls(0, 9)) << "addresses that tensor cores cannot read";
+  set_tf32(true);
+  EXPECT_EQ(calls(DType::float32, DType::float32, 7), Calls(0, 9));
+  EXPECT_EQ(calls(DType::float32, DType::float32, 8), Calls(3, 0));
+  set_tf32(false);
 }
 
 RC_GTEST_PROP(CudaKernels, RoutesTheSameWay, ()) {
@@ -163,7 +251,7 @@ TEST(CudaKernels, AnIndexOutOfRangeIsReportedWithTheNextCopyToTheHost) {
 
 TEST(CudaKernels, AValueThatIsNoIndexIsReportedAndTheOthersConvertAsOnTheCpu) {
   for (const double bad : {std::nan(""), -double{INFINITY}, 0x1p70}) {
-    for (const DType from : {DType::float32, DType::float64}) {
+    for (const DType from : {DType::float32, DType::float64, DType::bfloat16}) {
       const Tensor x = tensor({1, -1.5, bad, bad}, {from}).to(gpu);
       EXPECT_EQ(message_of([&] { x.to(DType::int64).to_vector(); }),
                 "cast: the value at position 2 is no index: it must be a number in the dtype's range; found on the "

@@ -13,6 +13,7 @@
 #include <sstream>
 
 #include "tests/autograd/properties/register.hpp"
+#include "tests/cuda/ops/halves.hpp"
 #include "tests/cuda/ops/under_test.hpp"
 
 namespace folio::testing {
@@ -182,7 +183,11 @@ class PropertyOnDevice : public ::testing::Test {
   std::set<std::string> names_;
 };
 
-[[maybe_unused]] const bool registered = (register_properties<PropertyOnDevice>(), true);
+[[maybe_unused]] const bool registered = [] {
+  register_properties<PropertyOnDevice>();
+  register_property<PropertyOnDevice>(property_halves());
+  return true;
+}();
 
 }  // namespace
 }  // namespace folio::testing
