@@ -21,26 +21,6 @@ void refuse_halves(const T&, const char*) {}
 
 /// Kernels that know float32 and float64 alone so far, one a line.
 constexpr std::string_view without_halves[] = {
-    "sum",
-    "extreme",
-    "top_k",
-    "gather",
-    "gather_backward",
-    "index_add",
-    "embedding",
-    "softmax",
-    "softmax_backward",
-    "log_softmax",
-    "log_softmax_backward",
-    "cross_entropy",
-    "cross_entropy_backward",
-    "rms_norm",
-    "rms_norm_backward",
-    "rope",
-    "swiglu_backward",
-    "dispatch_rows",
-    "combine_rows",
-    "combine_rows_backward",
     "causal_attention",
     "causal_attention_backward",
 };

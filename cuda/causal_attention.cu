@@ -66,9 +66,10 @@ __global__ void __launch_bounds__(block_threads) attention_along(const T* dy, co
   const std::int64_t i = warp_index();
   if (i >= a.batch * a.heads * a.queries) return;
   const std::int64_t t = i % a.queries, h = i / a.queries % a.heads, b = i / a.queries / a.heads;
-  const T* g = dy + a.dy.at(b, t, h);
   T total = 0;
-  each_of_row(y + a.y.at(b, t, h), a.out, [&](std::int64_t c, T value) { total += g[c] * value; });
+  each_of_row(
+      a.out, [&](std::int64_t, T upstream, T value) { total += upstream * value; }, dy + a.dy.at(b, t, h),
+      y + a.y.at(b, t, h));
   total = warp_sum(total);
   if (lane_index() == 0) along[i] = total;
 }

@@ -1,5 +1,6 @@
 // The mean of lse(x) − Σ q·x over the rows that count. Forward reads the logits once (twice with label smoothing, the
-// second time from the cache where a row fits): 4 bytes per float32 element. Backward reads them and writes as much.
+// second time from the cache where a row fits): 4 bytes per float32 element, 2 per 16-bit one. Backward reads them and
+// writes as much. All but the logits and their gradient is float32 where they are of 16 bits.
 // The count of rows stays on the device, so nothing waits.
 #include "cuda/softmax.hpp"
 
@@ -10,7 +11,8 @@ namespace {
 template <typename T, typename Index>
 __global__ void __launch_bounds__(block_threads)
     cross_entropy_rows(const T* logits, const Index* targets, std::int64_t rows, std::int64_t classes,
-                       std::int64_t ignored, double smoothing, T* lse, double* per_row, Report bad) {
+                       std::int64_t ignored, double smoothing, Accumulator<T>* lse, double* per_row, Report bad) {
+  using A = Accumulator<T>;
   const std::int64_t row = warp_index();
   if (row >= rows) return;
   const bool first = lane_index() == 0;
@@ -22,14 +24,15 @@ __global__ void __launch_bounds__(block_threads)
   const bool legal = target >= 0 && target < classes;
   if (!legal && first) complain(bad, Finder::cross_entropy, row);
   const T* x = logits + row * classes;
-  const RowTotal<T> sum = row_total(x, classes);
-  const T shifted = log(sum.total);  // lse − largest
-  T matched = legal ? x[target] - sum.largest : static_cast<T>(NAN);
+  const RowTotal<A> sum = row_total(x, classes);
+  const A shifted = log(sum.total);  // lse − largest
+  A matched = legal ? wide(x[target]) - sum.largest : static_cast<A>(NAN);
   if (smoothing != 0) {
-    T even = 0;
-    each_of_row(x, classes, [&](std::int64_t, T value) { even += value - sum.largest; });
-    even = warp_sum(even) / static_cast<T>(classes);
-    matched += static_cast<T>(smoothing) * (even - matched);
+    A even = 0;
+    each_of_row(
+        classes, [&](std::int64_t, A value) { even += value - sum.largest; }, x);
+    even = warp_sum(even) / static_cast<A>(classes);
+    matched += static_cast<A>(smoothing) * (even - matched);
   }
   if (first) lse[row] = sum.largest + shifted, per_row[row] = shifted - matched, per_row[rows + row] = 1;
 }
@@ -45,29 +48,31 @@ __global__ void __launch_bounds__(warp_threads) cross_entropy_finish(const doubl
 /// One warp per row.
 template <typename T, typename Index>
 __global__ void __launch_bounds__(block_threads)
-    cross_entropy_backward_rows(const T* dloss, const T* logits, const Index* targets, std::int64_t rows,
-                                std::int64_t classes, std::int64_t ignored, double smoothing, const T* lse,
-                                const T* share, T* dlogits) {
+    cross_entropy_backward_rows(const Accumulator<T>* dloss, const T* logits, const Index* targets, std::int64_t rows,
+                                std::int64_t classes, std::int64_t ignored, double smoothing, const Accumulator<T>* lse,
+                                const Accumulator<T>* share, T* dlogits) {
+  using A = Accumulator<T>;
   const std::int64_t row = warp_index();
   if (row >= rows) return;
   const std::int64_t target = targets[row];
   T* out = dlogits + row * classes;
   if (target == ignored) {
-    for (std::int64_t c = lane_index(); c < classes; c += warp_threads) out[c] = 0;
+    for (std::int64_t c = lane_index(); c < classes; c += warp_threads) out[c] = narrow<T>(0.0F);
     return;
   }
-  const T each = *dloss * *share, log_total = lse[row];
-  const T at_target = static_cast<T>(1 - smoothing) * each;
-  const T everywhere = static_cast<T>(smoothing / static_cast<double>(classes)) * each;
-  map_row(logits + row * classes, out, classes, [&](std::int64_t c, T value) {
-    const T dx = exp(value - log_total) * each - everywhere;
+  const A each = *dloss * *share, log_total = lse[row];
+  const A at_target = static_cast<A>(1 - smoothing) * each;
+  const A everywhere = static_cast<A>(smoothing / static_cast<double>(classes)) * each;
+  const auto derivative = [&](std::int64_t c, A value) {
+    const A dx = exp(value - log_total) * each - everywhere;
     return c == target ? dx - at_target : dx;
-  });
+  };
+  map_row(classes, derivative, out, logits + row * classes);
 }
 
 template <typename F>
 void visit_both(const Tensor& logits, const Tensor& targets, F&& f) {
-  visit_float(logits.dtype(), [&](auto type) { visit_index(targets.dtype(), [&](auto tag) { f(type, tag); }); });
+  visit_stored(logits.dtype(), [&](auto type) { visit_index(targets.dtype(), [&](auto tag) { f(type, tag); }); });
 }
 
 }  // namespace
@@ -79,11 +84,12 @@ void entry::cross_entropy(const Tensor& logits, const Tensor& targets, std::int6
   const Tensor per_row = empty({2, rows}, doubles), totals = empty({2}, doubles);
   visit_both(logits, targets, [&](auto type, auto tag) {
     using T = decltype(type);
+    using A = Accumulator<T>;
     using Index = decltype(tag);
     launch(cross_entropy_rows<T, Index>, blocks_for_rows(rows), threads_for_rows(rows), 0, stream(), logits.ptr<T>(),
-           targets.ptr<Index>(), rows, classes, ignored, smoothing, lse.ptr<T>(), per_row.ptr<double>(), report());
-    sum_rows<double>(per_row.ptr<double>(), 2, rows, totals.ptr<double>(), logits.device());
-    launch(cross_entropy_finish<T>, 1, warp_threads, 0, stream(), totals.ptr<double>(), share.ptr<T>(), loss.ptr<T>());
+           targets.ptr<Index>(), rows, classes, ignored, smoothing, lse.ptr<A>(), per_row.ptr<double>(), report());
+    sum_rows(per_row.ptr<double>(), 2, rows, totals.ptr<double>(), logits.device());
+    launch(cross_entropy_finish<A>, 1, warp_threads, 0, stream(), totals.ptr<double>(), share.ptr<A>(), loss.ptr<A>());
   });
 }
 
@@ -93,10 +99,11 @@ void entry::cross_entropy_backward(const Tensor& dloss, const Tensor& logits, co
   const std::int64_t classes = logits.dim(-1), rows = targets.numel();
   visit_both(logits, targets, [&](auto type, auto tag) {
     using T = decltype(type);
+    using A = Accumulator<T>;
     using Index = decltype(tag);
     launch(cross_entropy_backward_rows<T, Index>, blocks_for_rows(rows), threads_for_rows(rows), 0, stream(),
-           dloss.ptr<T>(), logits.ptr<T>(), targets.ptr<Index>(), rows, classes, ignored, smoothing, lse.ptr<T>(),
-           share.ptr<T>(), dlogits.ptr<T>());
+           dloss.ptr<A>(), logits.ptr<T>(), targets.ptr<Index>(), rows, classes, ignored, smoothing, lse.ptr<A>(),
+           share.ptr<A>(), dlogits.ptr<T>());
   });
 }
 

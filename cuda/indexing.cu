@@ -24,7 +24,7 @@ Grid make_grid(const Tensor& x, int dim, const Tensor& index) {
 }
 
 /// One thread per element of the index. Reads the index once and one element of x for each, writes as many: 12 bytes
-/// with float32 and int32, more where neighbours point far apart.
+/// with float32 and int32 and 8 with 16-bit floats, more where neighbours point far apart.
 template <typename T, typename Index>
 __global__ void __launch_bounds__(block_threads)
     gather_kernel(const T* x, const Index* index, Grid g, std::int64_t n, T* y, Report bad) {
@@ -33,7 +33,7 @@ __global__ void __launch_bounds__(block_threads)
   const std::int64_t chosen = index[i];
   if (chosen < 0 || chosen >= g.x_extent[g.dim]) {
     complain(bad, Finder::gather, i);
-    y[i] = static_cast<T>(NAN);
+    y[i] = narrow<T>(NAN);
     return;
   }
   std::int64_t rest = i, from = 0, stride = 1;
@@ -45,7 +45,8 @@ __global__ void __launch_bounds__(block_threads)
   y[i] = x[from];
 }
 
-/// One thread per element of dx, which looks through its line of the index in order: the sums are the same in every run.
+/// One thread per element of dx, which looks through its line of the index in order: the sums are the same in every run,
+/// and one of 16-bit floats is rounded once.
 /// Writes dx and reads the index once per element of dx along `dim`, from the cache but for the first time.
 template <typename T, typename Index>
 __global__ void __launch_bounds__(block_threads)
@@ -66,16 +67,17 @@ __global__ void __launch_bounds__(block_threads)
     rest /= g.x_extent[d];
     stride *= g.index_extent[d];
   }
-  T total = 0;
+  Accumulator<T> total = 0;
   if (reached) {
     for (std::int64_t j = 0; j < g.index_extent[g.dim]; ++j) {
-      if (index[line + j * along] == place) total += dy[line + j * along];
+      if (index[line + j * along] == place) total += wide(dy[line + j * along]);
     }
   }
-  dx[i] = total;
+  dx[i] = narrow<T>(total);
 }
 
-/// One thread per pack of V columns of a row of y. Reads and writes each row once: 8 bytes per float32 element.
+/// One thread per pack of V columns of a row of y. Reads and writes each row once: 8 bytes per float32 element, 4
+/// per 16-bit one.
 template <int V, typename T, typename Index>
 __global__ void __launch_bounds__(block_threads)
     embedding_kernel(const T* table, std::int64_t below, const Index* index, std::int64_t n, std::int64_t width, T* y,
@@ -88,14 +90,14 @@ __global__ void __launch_bounds__(block_threads)
     values = load_pack<T, V>(table + chosen * width + i % width);
   } else {
     complain(bad, Finder::embedding, row);
-    for (int j = 0; j < V; ++j) values[j] = static_cast<T>(NAN);
+    for (int j = 0; j < V; ++j) values[j] = narrow<T>(NAN);
   }
   store_pack(y + i, values);
 }
 
 /// One block per row of y and `blockDim.x` of its columns: it looks through the index, a tile at a time, and adds the
-/// rows of `source` that belong to it, in order, so that every run gives the same bits. Reads source once and writes y
-/// once; the index is read once per row of y, from the cache.
+/// rows of `source` that belong to it, in order, so that every run gives the same bits, and rounds the sum once. Reads
+/// source once and writes y once; the index is read once per row of y, from the cache.
 template <typename T, typename Index>
 __global__ void __launch_bounds__(block_threads)
     index_add_kernel(const T* x, const Index* index, std::int64_t count, const T* source, std::int64_t rows,
@@ -104,7 +106,7 @@ __global__ void __launch_bounds__(block_threads)
   const std::int64_t pieces = (width + blockDim.x - 1) / blockDim.x;
   const std::int64_t row = blockIdx.x / pieces, column = blockIdx.x % pieces * blockDim.x + threadIdx.x;
   const bool active = column < width;
-  T total = active && x != nullptr ? x[row * width + column] : T{0};
+  Accumulator<T> total = active && x != nullptr ? wide(x[row * width + column]) : 0;
   for (std::int64_t begin = 0; begin < count; begin += blockDim.x) {
     const std::int64_t j = begin + threadIdx.x;
     const std::int64_t chosen = j < count ? static_cast<std::int64_t>(index[j]) : row + 1;
@@ -113,17 +115,17 @@ __global__ void __launch_bounds__(block_threads)
     const int any = __syncthreads_or(chosen == row);
     if (any && active) {
       for (unsigned k = 0; k < blockDim.x; ++k) {
-        if (mine[k]) total += source[(begin + k) * width + column];
+        if (mine[k]) total += wide(source[(begin + k) * width + column]);
       }
     }
     __syncthreads();
   }
-  if (active) y[row * width + column] = total;
+  if (active) y[row * width + column] = narrow<T>(total);
 }
 
 template <typename F>
 void visit_both(const Tensor& x, const Tensor& index, F&& f) {
-  visit_float(x.dtype(), [&](auto type) { visit_index(index.dtype(), [&](auto tag) { f(type, tag); }); });
+  visit_stored(x.dtype(), [&](auto type) { visit_index(index.dtype(), [&](auto tag) { f(type, tag); }); });
 }
 
 }  // namespace
@@ -155,11 +157,11 @@ void entry::embedding(const Tensor& table, const Tensor& index, Tensor& y) {
   visit_both(y, index, [&](auto type, auto tag) {
     using T = decltype(type);
     using Index = decltype(tag);
-    constexpr int wide = Pack<T>::size;
+    constexpr int V = Pack<T>::size;
     const bool whole =
-        width % wide == 0 && is_pack_aligned<Pack<T>>(table.ptr<T>()) && is_pack_aligned<Pack<T>>(y.ptr<T>());
-    const std::int64_t threads = whole ? y.numel() / wide : y.numel();
-    launch(whole ? embedding_kernel<wide, T, Index> : embedding_kernel<1, T, Index>,
+        width % V == 0 && is_pack_aligned<Pack<T>>(table.ptr<T>()) && is_pack_aligned<Pack<T>>(y.ptr<T>());
+    const std::int64_t threads = whole ? y.numel() / V : y.numel();
+    launch(whole ? embedding_kernel<V, T, Index> : embedding_kernel<1, T, Index>,
            blocks_for(threads, threads_for(threads)), threads_for(threads), 0, stream(), table.ptr<T>(), table.dim(0),
            index.ptr<Index>(), y.numel(), width, y.ptr<T>(), report());
   });

@@ -49,6 +49,18 @@ void visit_stored(DType dtype, F&& f) {
   }
 }
 
+/// Calls `f(T{}, W{})` with the stored types of rows and of a weight beside them, which holds T or, a master weight, what
+/// T is computed in (see require_weight in autograd/ops/op.hpp); for an undefined one W is T.
+template <typename F>
+void visit_with_weight(DType dtype, const Tensor& weight, F&& f) {
+  visit_stored(dtype, [&](auto tag) {
+    if constexpr (is_half_type<decltype(tag)>) {
+      if (weight.defined() && weight.dtype() == DType::float32) return f(tag, float{});
+    }
+    f(tag, tag);
+  });
+}
+
 /// Its first element, as any type of the same size: this backend's 16-bit floats stand for folio's. Null where it is undefined or has none, since a view of nothing may point anywhere.
 template <typename T>
 T* pointer(const Tensor& x) {
@@ -80,8 +92,9 @@ std::span<const std::int32_t> on_host(const Tensor& x);
 /// Puts the copy on the stream, so that it is there when the host asks.
 void begin_copy_to_host(const Tensor& x);
 
-/// y[r] = Σ_c x[r, c], in an order that depends on the shape alone. Reads x once: the floor is its bytes.
-template <typename T>
-void sum_rows(const T* x, std::int64_t rows, std::int64_t columns, T* y, Device device);
+/// y[r] = Σ_c x[r, c], in an order that depends on the shape alone, summed in Accumulator<T> and rounded once. Reads x once:
+/// the floor is its bytes.
+template <typename T, typename Y>
+void sum_rows(const T* x, std::int64_t rows, std::int64_t columns, Y* y, Device device);
 
 }  // namespace folio::FOLIO_CUDA

@@ -1,5 +1,7 @@
-// y = x·r·w, r = 1/√(mean x² + eps), one warp per row. Forward reads x and writes y: 8 bytes per float32 element, the
-// second look at the row from the cache. Backward reads dy and x and writes dx: 12 bytes; dw reads both once more.
+// y = x·r·w, r = 1/√(mean x² + eps), one warp per row. Forward reads x and writes y: 8 bytes per float32 element and 4 per
+// 16-bit one, the second look at the row from the cache. Backward reads dy and x and writes dx: 12 or 6 bytes; dw reads
+// both once more, and its partial sums are of float32 (or float64): 4 bytes for every 64 elements. A weight beside 16-bit
+// rows may be float32.
 #include "cuda/rows.hpp"
 
 namespace folio::FOLIO_CUDA {
@@ -7,45 +9,54 @@ namespace {
 
 constexpr std::int64_t rows_per_part = 64;
 
-template <typename T>
+template <typename T, typename W>
 __global__ void __launch_bounds__(block_threads)
-    rms_norm_kernel(const T* x, std::int64_t stride, const T* weight, std::int64_t rows, std::int64_t d, double eps,
-                    T* y, T* r) {
+    rms_norm_kernel(const T* x, std::int64_t stride, const W* weight, std::int64_t rows, std::int64_t d, double eps,
+                    T* y, Accumulator<T>* r) {
+  using A = Accumulator<T>;
   const std::int64_t row = warp_index();
   if (row >= rows) return;
   const T* in = x + row * stride;
-  T squares = 0;
-  each_of_row(in, d, [&](std::int64_t, T value) { squares += value * value; });
-  const T scale = T{1} / sqrt(warp_sum(squares) / static_cast<T>(d) + static_cast<T>(eps));
-  map_row(in, y + row * d, d, [&](std::int64_t c, T value) { return value * scale * weight[c]; });
+  A squares = 0;
+  each_of_row(
+      d, [&](std::int64_t, A value) { squares += value * value; }, in);
+  const A scale = A{1} / sqrt(warp_sum(squares) / static_cast<A>(d) + static_cast<A>(eps));
+  map_row(
+      d, [&](std::int64_t, A value, A w) { return value * scale * w; }, y + row * d, in, weight);
   if (lane_index() == 0) r[row] = scale;
 }
 
-template <typename T>
+template <typename T, typename W>
 __global__ void __launch_bounds__(block_threads)
-    rms_norm_dx(const T* dy, std::int64_t dy_stride, const T* x, std::int64_t x_stride, const T* weight, const T* r,
-                std::int64_t rows, std::int64_t d, T* dx) {
+    rms_norm_dx(const T* dy, std::int64_t dy_stride, const T* x, std::int64_t x_stride, const W* weight,
+                const Accumulator<T>* r, std::int64_t rows, std::int64_t d, T* dx) {
+  using A = Accumulator<T>;
   const std::int64_t row = warp_index();
   if (row >= rows) return;
   const T *g = dy + row * dy_stride, *in = x + row * x_stride;
-  const T scale = r[row];
-  T along = 0;
-  each_of_row(in, d, [&](std::int64_t c, T value) { along += g[c] * weight[c] * value; });
-  along = scale * scale * scale * warp_sum(along) / static_cast<T>(d);
-  map_row(in, dx + row * d, d, [&](std::int64_t c, T value) { return g[c] * weight[c] * scale - value * along; });
+  const A scale = r[row];
+  A along = 0;
+  each_of_row(
+      d, [&](std::int64_t, A upstream, A w, A value) { along += upstream * w * value; }, g, weight, in);
+  along = scale * scale * scale * warp_sum(along) / static_cast<A>(d);
+  map_row(
+      d, [&](std::int64_t, A upstream, A w, A value) { return upstream * w * scale - value * along; }, dx + row * d, g,
+      weight, in);
 }
 
 /// One thread per column of a part of the rows; the parts are added up afterwards.
 template <typename T>
 __global__ void __launch_bounds__(block_threads)
-    rms_norm_dw(const T* dy, std::int64_t dy_stride, const T* x, std::int64_t x_stride, const T* r, std::int64_t rows,
-                std::int64_t d, std::int64_t parts, T* partial) {
+    rms_norm_dw(const T* dy, std::int64_t dy_stride, const T* x, std::int64_t x_stride, const Accumulator<T>* r,
+                std::int64_t rows, std::int64_t d, std::int64_t parts, Accumulator<T>* partial) {
   const std::int64_t i = thread_index();
   if (i >= parts * d) return;
   const std::int64_t c = i % d, begin = i / d * rows_per_part;
   const std::int64_t end = begin + rows_per_part < rows ? begin + rows_per_part : rows;
-  T total = 0;
-  for (std::int64_t row = begin; row < end; ++row) total += dy[row * dy_stride + c] * x[row * x_stride + c] * r[row];
+  Accumulator<T> total = 0;
+  for (std::int64_t row = begin; row < end; ++row) {
+    total += wide(dy[row * dy_stride + c]) * wide(x[row * x_stride + c]) * r[row];
+  }
   partial[i] = total;
 }
 
@@ -54,10 +65,11 @@ __global__ void __launch_bounds__(block_threads)
 void entry::rms_norm(const Tensor& x, const Tensor& weight, double eps, Tensor& y, Tensor& r) {
   const std::int64_t rows = x.dim(0), d = x.dim(1);
   if (d == 0) return entry::fill(0, r);
-  visit_float(x.dtype(), [&](auto tag) {
+  visit_with_weight(x.dtype(), weight, [&](auto tag, auto of_weight) {
     using T = decltype(tag);
-    launch(rms_norm_kernel<T>, blocks_for_rows(rows), threads_for_rows(rows), 0, stream(), x.ptr<T>(), x.strides()[0],
-           weight.ptr<T>(), rows, d, eps, y.ptr<T>(), r.ptr<T>());
+    using W = decltype(of_weight);
+    launch(rms_norm_kernel<T, W>, blocks_for_rows(rows), threads_for_rows(rows), 0, stream(), x.ptr<T>(),
+           x.strides()[0], weight.ptr<W>(), rows, d, eps, y.ptr<T>(), r.ptr<Accumulator<T>>());
   });
 }
 
@@ -65,18 +77,20 @@ void entry::rms_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& w
                               Tensor& dw) {
   const std::int64_t rows = x.dim(0), d = x.dim(1);
   if (d == 0) return;
-  visit_float(x.dtype(), [&](auto tag) {
+  visit_with_weight(x.dtype(), weight, [&](auto tag, auto of_weight) {
     using T = decltype(tag);
+    using W = decltype(of_weight);
+    using A = Accumulator<T>;
     if (dx.defined()) {
-      launch(rms_norm_dx<T>, blocks_for_rows(rows), threads_for_rows(rows), 0, stream(), dy.ptr<T>(), dy.strides()[0],
-             x.ptr<T>(), x.strides()[0], weight.ptr<T>(), r.ptr<T>(), rows, d, dx.ptr<T>());
+      launch(rms_norm_dx<T, W>, blocks_for_rows(rows), threads_for_rows(rows), 0, stream(), dy.ptr<T>(),
+             dy.strides()[0], x.ptr<T>(), x.strides()[0], weight.ptr<W>(), r.ptr<A>(), rows, d, dx.ptr<T>());
     }
     if (!dw.defined()) return;
     const std::int64_t parts = std::max<std::int64_t>(1, blocks_for(rows, rows_per_part)),
                        threads = threads_for(parts * d);
-    const Tensor partial = empty({parts, d}, x.options());
+    const Tensor partial = empty({parts, d}, r.options());
     launch(rms_norm_dw<T>, blocks_for(parts * d, threads), static_cast<int>(threads), 0, stream(), pointer<T>(dy),
-           dy.strides()[0], pointer<T>(x), x.strides()[0], pointer<T>(r), rows, d, parts, partial.ptr<T>());
+           dy.strides()[0], pointer<T>(x), x.strides()[0], pointer<A>(r), rows, d, parts, partial.ptr<A>());
     entry::sum(partial, 1, parts, d, dw);
   });
 }

@@ -18,31 +18,70 @@ __device__ T warp_max(T value) {
   return value;
 }
 
-/// Calls f(c, x[c]) for the lane's share of the columns [0, n).
-template <typename T, typename F>
-__device__ void each_of_row(const T* x, std::int64_t n, F&& f) {
-  constexpr int wide = Pack<T>::size;
-  const int lane = lane_index();
-  const std::int64_t packs = is_pack_aligned<Pack<T>>(x) ? n / wide : 0;
-  for (std::int64_t p = lane; p < packs; p += warp_threads) {
-    const Pack<T> values = load_pack(x + p * wide);
-    for (int i = 0; i < wide; ++i) f(p * wide + i, values[i]);
+/// N neighbours of a row of T, as they are computed with.
+template <typename T, int N>
+struct Columns {
+  static constexpr int per_pack = N < Pack<T>::size ? N : Pack<T>::size;
+  Accumulator<T> value[N];
+
+  __device__ static Columns load(const T* x) {
+    Columns columns;
+    for (int i = 0; i < N; i += per_pack) {
+      const Pack<T, per_pack> pack = load_pack<T, per_pack>(x + i);
+      for (int j = 0; j < per_pack; ++j) columns.value[i + j] = wide(pack[j]);
+    }
+    return columns;
   }
-  for (std::int64_t c = packs * wide + lane; c < n; c += warp_threads) f(c, x[c]);
+  __device__ void store(T* y) const {
+    for (int i = 0; i < N; i += per_pack) {
+      Pack<T, per_pack> pack;
+      for (int j = 0; j < per_pack; ++j) pack[j] = narrow<T>(value[i + j]);
+      store_pack(y + i, pack);
+    }
+  }
+};
+
+namespace detail {
+
+template <int N, typename F, typename... X>
+__device__ void give_columns(const F& f, std::int64_t c, const Columns<X, N>&... x) {
+  for (int i = 0; i < N; ++i) f(c + i, x.value[i]...);
+}
+template <int N, typename F, typename Y, typename... X>
+__device__ void map_columns(const F& f, std::int64_t c, Y* y, const Columns<X, N>&... x) {
+  Columns<Y, N> result;
+  for (int i = 0; i < N; ++i) result.value[i] = f(c + i, x.value[i]...);
+  result.store(y + c);
 }
 
-/// y[c] = f(c, x[c]) for the lane's share of the columns [0, n).
-template <typename T, typename F>
-__device__ void map_row(const T* x, T* y, std::int64_t n, F&& f) {
-  constexpr int wide = Pack<T>::size;
+/// Columns that a lane takes at once: 16 bytes of the smallest type.
+template <typename... X>
+constexpr int columns_at_once = std::max({Pack<X>::size...});
+
+}  // namespace detail
+
+/// Calls f(c, x[c]…) for the lane's share of the columns [0, n), with elements as they are computed with.
+template <typename F, typename... X>
+__device__ void each_of_row(std::int64_t n, const F& f, const X*... x) {
+  constexpr int N = detail::columns_at_once<X...>;
   const int lane = lane_index();
-  const std::int64_t packs = is_pack_aligned<Pack<T>>(x) && is_pack_aligned<Pack<T>>(y) ? n / wide : 0;
-  for (std::int64_t p = lane; p < packs; p += warp_threads) {
-    Pack<T> values = load_pack(x + p * wide);
-    for (int i = 0; i < wide; ++i) values[i] = f(p * wide + i, values[i]);
-    store_pack(y + p * wide, values);
+  const std::int64_t whole = (is_pack_aligned<Pack<X>>(x) && ...) ? n / N * N : 0;
+  for (std::int64_t c = lane * N; c < whole; c += warp_threads * N) {
+    detail::give_columns<N>(f, c, Columns<X, N>::load(x + c)...);
   }
-  for (std::int64_t c = packs * wide + lane; c < n; c += warp_threads) y[c] = f(c, x[c]);
+  for (std::int64_t c = whole + lane; c < n; c += warp_threads) f(c, wide(x[c])...);
+}
+
+/// y[c] = f(c, x[c]…) for the lane's share of the columns [0, n), rounded once where y holds 16-bit floats.
+template <typename F, typename Y, typename... X>
+__device__ void map_row(std::int64_t n, const F& f, Y* y, const X*... x) {
+  constexpr int N = detail::columns_at_once<Y, X...>;
+  const int lane = lane_index();
+  const std::int64_t whole = is_pack_aligned<Pack<Y>>(y) && (is_pack_aligned<Pack<X>>(x) && ...) ? n / N * N : 0;
+  for (std::int64_t c = lane * N; c < whole; c += warp_threads * N) {
+    detail::map_columns<N>(f, c, y, Columns<X, N>::load(x + c)...);
+  }
+  for (std::int64_t c = whole + lane; c < n; c += warp_threads) y[c] = narrow<Y>(f(c, wide(x[c])...));
 }
 
 }  // namespace folio::FOLIO_CUDA

@@ -1,4 +1,5 @@
-// max, min and top-k. Ties go to the lowest index; NaN is beyond every number.
+// max, min and top-k. Ties go to the lowest index; NaN is beyond every number. 16-bit floats are compared as float32,
+// which changes none.
 #include "cuda/rows.hpp"
 
 namespace folio::FOLIO_CUDA {
@@ -30,34 +31,37 @@ __device__ Candidate<T> warp_first(Candidate<T> best) {
   return best;
 }
 
-/// One warp per row (inner = 1). Reads x once: 4 bytes per float32 element.
+/// One warp per row (inner = 1). Reads x once: 4 bytes per float32 element, 2 per 16-bit one.
 template <typename T>
 __global__ void __launch_bounds__(block_threads, 4)
-    extreme_of_rows(const T* x, std::int64_t rows, std::int64_t n, T sign, T* y, std::int32_t* index) {
+    extreme_of_rows(const T* x, std::int64_t rows, std::int64_t n, Accumulator<T> sign, T* y, std::int32_t* index) {
+  using A = Accumulator<T>;
   const std::int64_t row = warp_index();
   if (row >= rows) return;
-  Candidate<T> best = {T{0}, -1};
-  each_of_row(x + row * n, n, [&](std::int64_t c, T value) {
-    const Candidate<T> here = {sign * value, static_cast<std::int32_t>(c)};
+  Candidate<A> best = {A{0}, -1};
+  const auto consider = [&](std::int64_t c, A value) {
+    const Candidate<A> here = {sign * value, static_cast<std::int32_t>(c)};
     if (precedes(here, best)) best = here;
-  });
+  };
+  each_of_row(n, consider, x + row * n);
   best = warp_first(best);
   if (lane_index() != 0) return;
-  y[row] = sign * best.value;
+  y[row] = narrow<T>(sign * best.value);
   index[row] = best.index;
 }
 
 /// One thread per column (inner > 1). Reads x once, neighbours side by side.
 template <typename T>
 __global__ void __launch_bounds__(block_threads)
-    extreme_of_columns(const T* x, std::int64_t outer, std::int64_t n, std::int64_t inner, T sign, T* y,
+    extreme_of_columns(const T* x, std::int64_t outer, std::int64_t n, std::int64_t inner, Accumulator<T> sign, T* y,
                        std::int32_t* index) {
+  using A = Accumulator<T>;
   const std::int64_t i = thread_index();
   if (i >= outer * inner) return;
   const T* column = x + i / inner * n * inner + i % inner;
-  Candidate<T> best = {sign * column[0], 0};
+  Candidate<A> best = {sign * wide(column[0]), 0};
   for (std::int32_t r = 1; r < n; ++r) {
-    const Candidate<T> here = {sign * column[r * inner], r};
+    const Candidate<A> here = {sign * wide(column[r * inner]), r};
     if (precedes(here, best)) best = here;
   }
   y[i] = column[best.index * inner];
@@ -69,18 +73,20 @@ __global__ void __launch_bounds__(block_threads)
 template <typename T>
 __global__ void __launch_bounds__(block_threads)
     top_k_kernel(const T* x, std::int64_t rows, std::int64_t n, std::int64_t k, T* y, std::int32_t* index) {
+  using A = Accumulator<T>;
   const std::int64_t row = warp_index();
   if (row >= rows) return;
-  Candidate<T> before = {T{0}, -1};
+  Candidate<A> before = {A{0}, -1};
   for (std::int64_t round = 0; round < k; ++round) {
-    Candidate<T> best = {T{0}, -1};
-    each_of_row(x + row * n, n, [&](std::int64_t c, T value) {
-      const Candidate<T> here = {value, static_cast<std::int32_t>(c)};
+    Candidate<A> best = {A{0}, -1};
+    const auto consider = [&](std::int64_t c, A value) {
+      const Candidate<A> here = {value, static_cast<std::int32_t>(c)};
       if ((round == 0 || precedes(before, here)) && precedes(here, best)) best = here;
-    });
+    };
+    each_of_row(n, consider, x + row * n);
     before = warp_first(best);
     if (lane_index() == 0) {
-      y[row * k + round] = before.value;
+      y[row * k + round] = narrow<T>(before.value);
       index[row * k + round] = before.index;
     }
   }
@@ -90,9 +96,9 @@ __global__ void __launch_bounds__(block_threads)
 
 void entry::extreme(const Tensor& x, std::int64_t outer, std::int64_t n, std::int64_t inner, Extreme which, Tensor& y,
                     Tensor& index) {
-  visit_float(x.dtype(), [&](auto tag) {
+  visit_stored(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    const T sign = which == Extreme::max ? T{1} : T{-1};
+    const Accumulator<T> sign = which == Extreme::max ? 1 : -1;
     if (inner == 1) {
       launch(extreme_of_rows<T>, blocks_for_rows(outer), threads_for_rows(outer), 0, stream(), x.ptr<T>(), outer, n,
              sign, y.ptr<T>(), index.ptr<std::int32_t>());
@@ -106,7 +112,7 @@ void entry::extreme(const Tensor& x, std::int64_t outer, std::int64_t n, std::in
 
 void entry::top_k(const Tensor& x, Tensor& y, Tensor& index) {
   if (y.numel() == 0) return;
-  visit_float(x.dtype(), [&](auto tag) {
+  visit_stored(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const std::int64_t n = x.dim(-1), k = y.dim(-1), rows = y.numel() / k;
     launch(top_k_kernel<T>, blocks_for_rows(rows), threads_for_rows(rows), 0, stream(), x.ptr<T>(), rows, n, k,

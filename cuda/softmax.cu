@@ -1,5 +1,6 @@
 // y = e^x / Σ e^x of each row, and its logarithm, one warp per row. Forward reads x twice, the second time from the cache
-// where a row fits, and writes y: 8 bytes per float32 element at least. Backward reads dy and y and writes dx: 12 bytes.
+// where a row fits, and writes y: 8 bytes per float32 element at least, 4 per 16-bit one. Backward reads dy and y and
+// writes dx: 12 bytes, or 6.
 // A row with NaN or +∞ in it, or with nothing but −∞, is NaN; −∞ among finite values gives exactly 0.
 #include "cuda/softmax.hpp"
 
@@ -8,44 +9,54 @@ namespace {
 
 template <typename T>
 __global__ void __launch_bounds__(block_threads) softmax_kernel(const T* x, std::int64_t rows, std::int64_t n, T* y) {
+  using A = Accumulator<T>;
   const std::int64_t row = warp_index();
   if (row >= rows) return;
-  const RowTotal<T> sum = row_total(x + row * n, n);
-  map_row(x + row * n, y + row * n, n, [&](std::int64_t, T value) { return exp(value - sum.largest) / sum.total; });
+  const RowTotal<A> sum = row_total(x + row * n, n);
+  map_row(
+      n, [&](std::int64_t, A value) { return exp(value - sum.largest) / sum.total; }, y + row * n, x + row * n);
 }
 
 template <typename T>
 __global__ void __launch_bounds__(block_threads)
     softmax_backward_kernel(const T* dy, const T* y, std::int64_t rows, std::int64_t n, T* dx) {
+  using A = Accumulator<T>;
   const std::int64_t row = warp_index();
   if (row >= rows) return;
-  const T* g = dy + row * n;
-  T along = 0;
-  each_of_row(y + row * n, n, [&](std::int64_t c, T p) { along += g[c] * p; });
+  const T *upstream = dy + row * n, *probabilities = y + row * n;
+  A along = 0;
+  each_of_row(
+      n, [&](std::int64_t, A g, A p) { along += g * p; }, upstream, probabilities);
   along = warp_sum(along);
-  map_row(y + row * n, dx + row * n, n, [&](std::int64_t c, T p) { return p * (g[c] - along); });
+  map_row(
+      n, [&](std::int64_t, A g, A p) { return p * (g - along); }, dx + row * n, upstream, probabilities);
 }
 
 template <typename T>
 __global__ void __launch_bounds__(block_threads)
     log_softmax_kernel(const T* x, std::int64_t rows, std::int64_t n, T* y) {
+  using A = Accumulator<T>;
   const std::int64_t row = warp_index();
   if (row >= rows) return;
-  const RowTotal<T> sum = row_total(x + row * n, n);
-  const T shift = log(sum.total);
-  map_row(x + row * n, y + row * n, n, [&](std::int64_t, T value) { return value - sum.largest - shift; });
+  const RowTotal<A> sum = row_total(x + row * n, n);
+  const A shift = log(sum.total);
+  map_row(
+      n, [&](std::int64_t, A value) { return value - sum.largest - shift; }, y + row * n, x + row * n);
 }
 
 template <typename T>
 __global__ void __launch_bounds__(block_threads)
     log_softmax_backward_kernel(const T* dy, const T* y, std::int64_t rows, std::int64_t n, T* dx) {
+  using A = Accumulator<T>;
   const std::int64_t row = warp_index();
   if (row >= rows) return;
-  const T* g = dy + row * n;
-  T total = 0;
-  each_of_row(g, n, [&](std::int64_t, T value) { total += value; });
+  const T* upstream = dy + row * n;
+  A total = 0;
+  each_of_row(
+      n, [&](std::int64_t, A value) { total += value; }, upstream);
   total = warp_sum(total);
-  map_row(y + row * n, dx + row * n, n, [&](std::int64_t c, T log_p) { return g[c] - exp(log_p) * total; });
+  map_row(
+      n, [&](std::int64_t, A g, A log_p) { return g - exp(log_p) * total; }, dx + row * n, upstream, y + row * n);
 }
 
 template <typename T>
@@ -69,20 +80,21 @@ void backward(Backward<T> kernel, const Tensor& dy, const Tensor& y, Tensor& dx)
 
 void entry::softmax(const Tensor& x, Tensor& y) {
   if (x.numel() == 0) return;
-  visit_float(x.dtype(), [&](auto tag) { forward<decltype(tag)>(softmax_kernel<decltype(tag)>, x, y); });
+  visit_stored(x.dtype(), [&](auto tag) { forward<decltype(tag)>(softmax_kernel<decltype(tag)>, x, y); });
 }
 void entry::softmax_backward(const Tensor& dy, const Tensor& y, Tensor& dx) {
   if (y.numel() == 0) return;
-  visit_float(y.dtype(), [&](auto tag) { backward<decltype(tag)>(softmax_backward_kernel<decltype(tag)>, dy, y, dx); });
+  visit_stored(y.dtype(),
+               [&](auto tag) { backward<decltype(tag)>(softmax_backward_kernel<decltype(tag)>, dy, y, dx); });
 }
 void entry::log_softmax(const Tensor& x, Tensor& y) {
   if (x.numel() == 0) return;
-  visit_float(x.dtype(), [&](auto tag) { forward<decltype(tag)>(log_softmax_kernel<decltype(tag)>, x, y); });
+  visit_stored(x.dtype(), [&](auto tag) { forward<decltype(tag)>(log_softmax_kernel<decltype(tag)>, x, y); });
 }
 void entry::log_softmax_backward(const Tensor& dy, const Tensor& y, Tensor& dx) {
   if (y.numel() == 0) return;
-  visit_float(y.dtype(),
-              [&](auto tag) { backward<decltype(tag)>(log_softmax_backward_kernel<decltype(tag)>, dy, y, dx); });
+  visit_stored(y.dtype(),
+               [&](auto tag) { backward<decltype(tag)>(log_softmax_backward_kernel<decltype(tag)>, dy, y, dx); });
 }
 
 }  // namespace folio::FOLIO_CUDA

@@ -13,20 +13,22 @@ struct RowTotal {
 
 /// By one warp, given to all of its lanes.
 template <typename T>
-__device__ RowTotal<T> row_total(const T* x, std::int64_t n) {
-  const T nothing = static_cast<T>(-INFINITY);
-  T largest = nothing, total = 0;
-  each_of_row(x, n, [&](std::int64_t, T value) {
+__device__ RowTotal<Accumulator<T>> row_total(const T* x, std::int64_t n) {
+  using A = Accumulator<T>;
+  const A nothing = static_cast<A>(-INFINITY);
+  A largest = nothing, total = 0;
+  const auto add = [&](std::int64_t, A value) {
     if (value > largest) {
-      total = total * exp(largest - value) + (isinf(value) ? static_cast<T>(NAN) : T{1});
+      total = total * exp(largest - value) + (isinf(value) ? static_cast<A>(NAN) : A{1});
       largest = value;
     } else if (!(value == nothing)) {
       total += exp(value - largest);
     }
-  });
-  const T all = warp_max(largest);
+  };
+  each_of_row(n, add, x);
+  const A all = warp_max(largest);
   // A lane that saw nothing but −∞ adds nothing, unless all lanes did.
-  const T part = largest == nothing && all > nothing && !isnan(total) ? T{0} : total * exp(largest - all);
+  const A part = largest == nothing && all > nothing && !isnan(total) ? A{0} : total * exp(largest - all);
   return {all, warp_sum(part)};
 }
 

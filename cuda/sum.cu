@@ -1,5 +1,6 @@
-// y = Σ x over a run of dimensions. Reads x once (4 bytes per float32 element) and writes little: the floor is x's bytes
-// over the memory's speed. Sums are cut by shape alone, so that every run gives the same bits.
+// y = Σ x over a run of dimensions. Reads x once (4 bytes per float32 element, 2 per 16-bit one) and writes little: the
+// floor is x's bytes over the memory's speed. Sums are cut by shape alone, so that every run gives the same bits; parts of
+// sums of 16-bit floats are float32, and only y is rounded.
 #include "cuda/rows.hpp"
 
 namespace folio::FOLIO_CUDA {
@@ -8,66 +9,82 @@ namespace {
 constexpr std::int64_t columns_per_warp = 4096, rows_per_thread = 64;
 
 /// One warp per part of a row: y[row, part] = Σ of its columns.
-template <typename T>
+template <typename T, typename Y>
 __global__ void __launch_bounds__(block_threads)
-    sum_rows_kernel(const T* x, std::int64_t rows, std::int64_t columns, std::int64_t parts, T* y) {
+    sum_rows_kernel(const T* x, std::int64_t rows, std::int64_t columns, std::int64_t parts, Y* y) {
+  using A = Accumulator<T>;
   const std::int64_t task = warp_index();
   if (task >= rows * parts) return;
   const std::int64_t begin = task % parts * columns_per_warp, left = columns - begin;
-  T total = 0;
-  each_of_row(x + task / parts * columns + begin, left < columns_per_warp ? left : columns_per_warp,
-              [&](std::int64_t, T value) { total += value; });
+  A total = 0;
+  each_of_row(
+      left < columns_per_warp ? left : columns_per_warp, [&](std::int64_t, A value) { total += value; },
+      x + task / parts * columns + begin);
   total = warp_sum(total);
-  if (lane_index() == 0) y[task] = total;
+  if (lane_index() == 0) y[task] = narrow<Y>(total);
 }
 
 /// One thread per column of a part: y[o, part, c] = Σ over the part's rows of x[o, r, c]. Neighbours read neighbours.
-template <typename T>
+template <typename T, typename Y>
 __global__ void __launch_bounds__(block_threads)
     sum_columns_kernel(const T* x, std::int64_t outer, std::int64_t reduced, std::int64_t inner, std::int64_t parts,
-                       T* y) {
+                       Y* y) {
   const std::int64_t i = thread_index();
   if (i >= outer * parts * inner) return;
   const std::int64_t c = i % inner, part = i / inner % parts, o = i / inner / parts;
   const std::int64_t begin = part * rows_per_thread;
   const std::int64_t end = begin + rows_per_thread < reduced ? begin + rows_per_thread : reduced;
-  T total = 0;
-  for (std::int64_t r = begin; r < end; ++r) total += x[(o * reduced + r) * inner + c];
-  y[i] = total;
+  Accumulator<T> total = 0;
+  for (std::int64_t r = begin; r < end; ++r) total += wide(x[(o * reduced + r) * inner + c]);
+  y[i] = narrow<Y>(total);
 }
 
-template <typename T>
-void sum_columns(const T* x, std::int64_t outer, std::int64_t reduced, std::int64_t inner, T* y, Device device) {
+template <typename T, typename Y>
+void sum_columns(const T* x, std::int64_t outer, std::int64_t reduced, std::int64_t inner, Y* y, Device device) {
+  using A = Accumulator<T>;
   const std::int64_t parts = std::max<std::int64_t>(1, blocks_for(reduced, rows_per_thread)), n = outer * parts * inner;
-  const Tensor scratch = parts > 1 ? empty({n}, {dtype_of<T>(), device}) : Tensor();
-  T* const out = parts > 1 ? scratch.ptr<T>() : y;
-  launch(sum_columns_kernel<T>, blocks_for(n, threads_for(n)), threads_for(n), 0, stream(), x, outer, reduced, inner,
-         parts, out);
-  if (parts > 1) sum_columns<T>(out, outer, parts, inner, y, device);
+  const auto add = [&](auto* out) {
+    launch(sum_columns_kernel<T, std::remove_pointer_t<decltype(out)>>, blocks_for(n, threads_for(n)), threads_for(n),
+           0, stream(), x, outer, reduced, inner, parts, out);
+  };
+  if (parts == 1) return add(y);
+  const Tensor scratch = empty({n}, {dtype_of<A>(), device});
+  add(scratch.ptr<A>());
+  sum_columns<A>(scratch.ptr<A>(), outer, parts, inner, y, device);
 }
 
 }  // namespace
 
-template <typename T>
-void sum_rows(const T* x, std::int64_t rows, std::int64_t columns, T* y, Device device) {
+template <typename T, typename Y>
+void sum_rows(const T* x, std::int64_t rows, std::int64_t columns, Y* y, Device device) {
+  using A = Accumulator<T>;
   const std::int64_t parts = std::max<std::int64_t>(1, blocks_for(columns, columns_per_warp)), tasks = rows * parts;
-  const Tensor scratch = parts > 1 ? empty({tasks}, {dtype_of<T>(), device}) : Tensor();
-  T* const out = parts > 1 ? scratch.ptr<T>() : y;
-  launch(sum_rows_kernel<T>, blocks_for_rows(tasks), threads_for_rows(tasks), 0, stream(), x, rows, columns, parts,
-         out);
-  if (parts > 1) sum_rows<T>(out, rows, parts, y, device);
+  const auto add = [&](auto* out) {
+    launch(sum_rows_kernel<T, std::remove_pointer_t<decltype(out)>>, blocks_for_rows(tasks), threads_for_rows(tasks), 0,
+           stream(), x, rows, columns, parts, out);
+  };
+  if (parts == 1) return add(y);
+  const Tensor scratch = empty({tasks}, {dtype_of<A>(), device});
+  add(scratch.ptr<A>());
+  sum_rows<A>(scratch.ptr<A>(), rows, parts, y, device);
 }
-template void sum_rows(const float*, std::int64_t, std::int64_t, float*, Device);
 template void sum_rows(const double*, std::int64_t, std::int64_t, double*, Device);
 
 void entry::sum(const Tensor& x, std::int64_t outer, std::int64_t reduced, std::int64_t inner, Tensor& y) {
-  visit_float(x.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    if (inner == 1) {
-      sum_rows<T>(pointer<T>(x), outer, reduced, y.ptr<T>(), x.device());
-    } else {
-      sum_columns<T>(pointer<T>(x), outer, reduced, inner, y.ptr<T>(), x.device());
-    }
+  visit_stored(x.dtype(), [&](auto tag) {
+    visit_stored(y.dtype(), [&](auto result) {
+      using T = decltype(tag);
+      using Y = decltype(result);
+      if constexpr (std::is_same_v<T, Y> || std::is_same_v<Accumulator<T>, Y> || std::is_same_v<T, Accumulator<Y>>) {
+        if (inner == 1) {
+          sum_rows(pointer<T>(x), outer, reduced, y.ptr<Y>(), x.device());
+        } else {
+          sum_columns(pointer<T>(x), outer, reduced, inner, y.ptr<Y>(), x.device());
+        }
+      } else {
+        throw Error("sum: " + describe(x) + " has no sum in " + name_of(y.dtype()) + ": take " + name_of(x.dtype()));
+      }
+    });
   });
 }
 

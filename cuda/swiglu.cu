@@ -1,5 +1,5 @@
 // dgate = dy·up·σ·(1 + gate·(1 − σ)), dup = dy·gate·σ, σ = σ(gate), in one pass: reads dy, gate and up and writes both,
-// 20 bytes per float32 element. (Forward is an element-wise map, in functions.cu.)
+// 20 bytes per float32 element and 10 per 16-bit one. (Forward is an element-wise map, in functions.cu.)
 #include "cuda/op.hpp"
 
 namespace folio::FOLIO_CUDA {
@@ -14,6 +14,7 @@ template <int V, typename T>
 __global__ void __launch_bounds__(block_threads)
     swiglu_backward_kernel(const T* dy, const T* gate, const T* up, RowStrides stride, std::int64_t rows,
                            std::int64_t d, T* dgate, T* dup) {
+  using A = Accumulator<T>;
   const std::int64_t i = thread_index() * V;
   if (i >= rows * d) return;
   const std::int64_t row = i / d, c = i % d;
@@ -22,9 +23,9 @@ __global__ void __launch_bounds__(block_threads)
   const Pack<T, V> u = load_pack<T, V>(up + row * stride.up + c);
   Pack<T, V> dx, du;
   for (int j = 0; j < V; ++j) {
-    const T sigma = T{1} / (T{1} + exp(-x[j]));
-    dx[j] = g[j] * u[j] * sigma * (T{1} + x[j] * (T{1} - sigma));
-    du[j] = g[j] * x[j] * sigma;
+    const A upstream = wide(g[j]), of_gate = wide(x[j]), sigma = A{1} / (A{1} + exp(-of_gate));
+    dx[j] = narrow<T>(upstream * wide(u[j]) * sigma * (A{1} + of_gate * (A{1} - sigma)));
+    du[j] = narrow<T>(upstream * of_gate * sigma);
   }
   if (dgate != nullptr) store_pack(dgate + i, dx);
   if (dup != nullptr) store_pack(dup + i, du);
@@ -33,19 +34,19 @@ __global__ void __launch_bounds__(block_threads)
 }  // namespace
 
 void entry::swiglu_backward(const Tensor& dy, const Tensor& gate, const Tensor& up, Tensor& dgate, Tensor& dup) {
-  visit_float(dy.dtype(), [&](auto tag) {
+  visit_stored(dy.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    constexpr int wide = Pack<T>::size;
+    constexpr int V = Pack<T>::size;
     const std::int64_t rows = dy.dim(0), d = dy.dim(1);
-    bool fits = d % wide == 0;
+    bool fits = d % V == 0;
     for (const Tensor* x : {&dy, &gate, &up}) {
-      fits = fits && x->strides()[0] % wide == 0 && is_pack_aligned<Pack<T>>(x->ptr<T>());
+      fits = fits && x->strides()[0] % V == 0 && is_pack_aligned<Pack<T>>(x->ptr<T>());
     }
     T* const dgate_data = dgate.defined() ? dgate.ptr<T>() : nullptr;
     T* const dup_data = dup.defined() ? dup.ptr<T>() : nullptr;
     fits = fits && is_pack_aligned<Pack<T>>(dgate_data) && is_pack_aligned<Pack<T>>(dup_data);
-    const std::int64_t n = fits ? rows * d / wide : rows * d;
-    launch(fits ? swiglu_backward_kernel<wide, T> : swiglu_backward_kernel<1, T>, blocks_for(n, threads_for(n)),
+    const std::int64_t n = fits ? rows * d / V : rows * d;
+    launch(fits ? swiglu_backward_kernel<V, T> : swiglu_backward_kernel<1, T>, blocks_for(n, threads_for(n)),
            threads_for(n), 0, stream(), dy.ptr<T>(), gate.ptr<T>(), up.ptr<T>(),
            RowStrides{dy.strides()[0], gate.strides()[0], up.strides()[0]}, rows, d, dgate_data, dup_data);
   });

@@ -1,5 +1,5 @@
 // Parameter updates: AdamW reads p, g, m, v and writes p, m, v in one pass, 28 bytes per float32 parameter; SGD 20; the
-// squared norm of a gradient reads 4.
+// squared norm of a gradient reads 4, or 2 of 16 bits.
 #include <cmath>
 
 #include "cuda/rows.hpp"
@@ -59,8 +59,10 @@ __global__ void __launch_bounds__(block_threads) squared_norm_kernel(const T* x,
   const std::int64_t begin = warp_index() * elements_per_warp;
   if (begin >= n) return;
   double total = 0;
-  each_of_row(x + begin, n - begin < elements_per_warp ? n - begin : elements_per_warp,
-              [&](std::int64_t, T value) { total += static_cast<double>(value) * static_cast<double>(value); });
+  each_of_row(
+      n - begin < elements_per_warp ? n - begin : elements_per_warp,
+      [&](std::int64_t, Accumulator<T> value) { total += static_cast<double>(value) * static_cast<double>(value); },
+      x + begin);
   total = warp_sum(total);
   if (lane_index() == 0) partial[warp_index()] = total;
 }
@@ -107,12 +109,12 @@ void entry::sgd(Tensor& p, const Tensor& g, Tensor& u, const SGDStep& s) {
 void entry::squared_norm(const Tensor& x, Tensor& y) {
   const std::int64_t parts = blocks_for(x.numel(), elements_per_warp);
   const Tensor partial = empty({parts}, {DType::float64, x.device()});
-  visit_float(x.dtype(), [&](auto tag) {
+  visit_stored(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
     launch(squared_norm_kernel<T>, blocks_for_rows(parts), threads_for_rows(parts), 0, stream(), pointer<T>(x),
            x.numel(), partial.ptr<double>());
   });
-  sum_rows<double>(partial.ptr<double>(), 1, parts, y.ptr<double>(), x.device());
+  sum_rows(partial.ptr<double>(), 1, parts, y.ptr<double>(), x.device());
 }
 
 }  // namespace folio::FOLIO_CUDA

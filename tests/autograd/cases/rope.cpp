@@ -35,8 +35,9 @@ Problem draw_rope(Draw& draw) {
   const std::int64_t batch = draw.extent(), length = draw.extent(), heads = draw.extent();
   RopeOptions options = {.base = draw.chance(0.5) ? 10000.0 : 3.0, .offset = draw.integer(0, 9)};
   if (draw.chance(0.5)) options.pairs = RopePairs::rotate_half;
-  if (draw.chance(0.5)) options.skip = draw.integer(1, 3);
-  const std::int64_t width = options.skip + 2 * draw.integer(1, 4);
+  const bool packs = draw.chance(0.3);  // borders that fall on those of 16 bytes, in every dtype
+  if (draw.chance(0.5)) options.skip = packs ? 8 : draw.integer(1, 3);
+  const std::int64_t width = options.skip + 2 * (packs ? 8 : draw.integer(1, 4));
   const Shape shape = {batch, length, heads, width};
   return {.inputs = {draw.normal(shape)},
           .f = [=](const Tensors& x) -> Tensors { return {rope(x[0], options)}; },

@@ -4,10 +4,13 @@
 // gtest first, or rapidcheck's part for it does not compile
 #include <rapidcheck/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <numeric>
 
 #include "autograd/autograd.hpp"
 #include "autograd/backend.hpp"
+#include "autograd/kernels.hpp"
 #include "autograd/settings.hpp"
 #include "nn/nn.hpp"
 #include "optim/adamw.hpp"
@@ -272,16 +275,79 @@ TEST(CudaKernels, TensorsOfTwoDevicesDoNotMix) {
             std::string("data: the tensor is on ") + name_of(gpu) + ": bring it with to(Device::cpu)");
 }
 
-TEST(CudaKernels, SixteenBitFloatsAreRefusedByTheNameOfTheKernel) {
-  for (const DType dtype : {DType::bfloat16, DType::float16}) {
-    const Tensor x = ones({2, 2}, {dtype}).to(gpu);
-    EXPECT_EQ(x.to_vector(), (std::vector<double>{1, 1, 1, 1})) << "moved as it is";
-    const auto refused = [&](const std::string& kernel, const std::function<Tensor()>& f) {
-      const std::string text = message_of([&] { f(); });
-      EXPECT_EQ(text, kernel + ": " + name_of(dtype) + " (2, 2) on " + name_of(gpu) +
-                          ": this device has no kernel for 16-bit floats; convert with to(DType::float32)");
-    };
-    refused("softmax", [&] { return softmax(x); });
+constexpr DType halves[] = {DType::bfloat16, DType::float16};
+
+/// Whole numbers over 16 below `most`/16.
+Tensor sixteenths(const Shape& shape, Generator& generator, double most) {
+  return scale(uniform(shape, generator, -most, most).to(DType::int32).to(DType::float32), 1.0 / 16);
+}
+
+/// A master weight takes part as it is, and its gradient is not rounded: float32's error is far below a step of 16 bits.
+TEST(CudaKernels, RowsOfSixteenBitsTakeFloat32Weights) {
+  Generator generator(5);
+  using Op = std::function<Tensor(const Tensor& x, const Tensor& weight)>;
+  const auto check = [&](const Op& op, const Tensor& x, const Tensor& weight, const Tensor& dy) {
+    std::vector<Tensor> results[2];
+    for (const Device device : {Device::cpu, gpu}) {
+      Tensor a = x.to(device), w = weight.to(device);
+      a.requires_grad(true), w.requires_grad(true);
+      Tape tape;
+      const Tensor y = op(a, w);
+      tape.backward(y, dy.to(device));
+      EXPECT_EQ(y.dtype(), x.dtype());
+      EXPECT_EQ(a.grad().dtype(), x.dtype());
+      EXPECT_EQ(w.grad().dtype(), weight.dtype());
+      results[device == gpu] = {y.detach(), a.grad(), w.grad()};
+    }
+    for (std::size_t i = 0; i < 3; ++i) {
+      const std::vector<double> here = results[0][i].to_vector(), there = results[1][i].to_vector();
+      double largest = 0;
+      for (double v : here) largest = std::max(largest, std::abs(v));
+      const DType dtype = results[0][i].dtype();
+      const double step = dtype == DType::float32 ? 1e-6 : dtype == DType::bfloat16 ? 0x1p-7 : 0x1p-10;
+      std::size_t neighbours = 0;
+      for (std::size_t j = 0; j < here.size(); ++j) {
+        EXPECT_NEAR(here[j], there[j], step * largest) << name_of(dtype) << " result " << i << " at " << j;
+        neighbours += here[j] != there[j];
+      }
+      if (is_half(dtype)) EXPECT_LE(neighbours, here.size() / 20) << "most are rounded to the same number";
+    }
+  };
+  for (const DType dtype : halves) {
+    for (const std::int64_t width : {24, 33, 300}) {
+      const Tensor x = sixteenths({70, width}, generator, 128).to(dtype);
+      check([](const Tensor& rows, const Tensor& w) { return rms_norm(rows, w); }, x,
+            sixteenths({width}, generator, 4000), sixteenths({70, width}, generator, 128).to(dtype));
+      const Tensor chosen = uniform({35, 2}, generator, 0, 4).to(DType::int32);
+      const Op combine = [&](const Tensor& rows, const Tensor& w) {
+        return combine_rows(rows, w, route(chosen.to(rows.device()), 4));
+      };
+      check(combine, x, sixteenths({35, 2}, generator, 4000), sixteenths({35, width}, generator, 128).to(dtype));
+    }
+  }
+}
+
+/// Sums of several parts, which are float32 or more: whole numbers, so that they are exact in any order, and too large for
+/// 16 bits on the way.
+TEST(CudaKernels, PartsOfSumsOfSixteenBitsAreNotRounded) {
+  Generator generator(6);
+  const auto extent = [](std::int64_t outer, std::int64_t reduced, std::int64_t inner) {
+    return std::array{outer, reduced, inner};
+  };
+  for (const DType dtype : halves) {
+    for (const auto& [outer, reduced, inner] : {extent(2, 9000, 1), extent(3, 40, 1), extent(2, 300, 5)}) {
+      const Tensor x = (sixteenths({outer, reduced, inner}, generator, 128) + 4).to(dtype);
+      for (const DType result : {dtype, DType::float32}) {
+        Tensor here = empty({outer, inner}, {result}), there = empty({outer, inner}, {result, gpu});
+        kernel::sum(x, outer, reduced, inner, here);
+        kernel::sum(x.to(gpu), outer, reduced, inner, there);
+        EXPECT_EQ(there.to_vector(), here.to_vector());
+      }
+      Tensor here = empty({}, {DType::float64}), there = empty({}, {DType::float64, gpu});
+      kernel::squared_norm(x, here);
+      kernel::squared_norm(x.to(gpu), there);
+      EXPECT_EQ(there.item(), here.item());
+    }
   }
 }
 
