@@ -1,6 +1,7 @@
 // y_t = Σ_s p_ts·v_s, p_t = softmax over s ≤ t + offset of scale·q_t·key_s, key = [k | shared], by tiles of keys with a
 // running maximum and sum (Dao et al. 2022): memory is linear in the length. Moves q and y once and k and v once per block
-// of queries, from the second-level cache but for the first; 2·T·S·(width + out) operations bind, without tensor cores.
+// of queries, from the second-level cache but for the first, 4 bytes per float32 element and 2 per 16-bit one;
+// 2·T·S·(width + out) operations, in float32 at least, bind, without tensor cores.
 #include "cuda/attention_tiles.hpp"
 
 namespace folio::FOLIO_CUDA {
@@ -9,15 +10,16 @@ namespace {
 // ── Forward: one warp per query ──────────────────────────────────────────────────────────────────────────────────────
 template <typename T>
 __global__ void __launch_bounds__(block_threads)
-    attention_kernel(const T* q, const T* k, const T* v, const T* shared, Attention a, T* y, T* log_sum) {
+    attention_kernel(const T* q, const T* k, const T* v, const T* shared, Attention a, T* y, Accumulator<T>* log_sum) {
+  using A = Accumulator<T>;
   DYN_SHARED(T, memory);
   const int lane = lane_index(), warp = static_cast<int>(threadIdx.x) / warp_threads;
   const int warps = static_cast<int>(blockDim.x) / warp_threads, width = a.width();
-  T* const keys = memory;                           // (tile, width)
-  T* const values = keys + a.tile * a.key_pitch();  // (tile, out)
-  T* const query = memory + a.tile_elements() + warp * (width + a.out + a.tile);
-  T* const sum = query + width;   // Σ weight·v so far
-  T* const weight = sum + a.out;  // of the tile's keys
+  T* const keys = memory;                                // (tile, width)
+  T* const values = keys + a.tile * pitch_of<T>(width);  // (tile, out)
+  A* const query = own_memory<T>(memory, a) + warp * (width + a.out + a.tile);
+  A* const sum = query + width;   // Σ weight·v so far
+  A* const weight = sum + a.out;  // of the tile's keys
   const std::int64_t blocks = (a.queries + warps - 1) / warps;
   const std::int64_t head = blockIdx.x / blocks, b = head / a.heads, h = head % a.heads;
   const std::int64_t first = (blocks - 1 - blockIdx.x % blocks) * warps, t = first + warp;  // the longest rows first
@@ -26,49 +28,47 @@ __global__ void __launch_bounds__(block_threads)
   const std::int64_t block_sees = min(last + a.offset, a.keys);
   const std::int64_t sees = active ? min(t + a.offset + 1, a.keys) : 0;
 
-  for (int c = lane; c < width && active; c += warp_threads) query[c] = q[a.q.at(b, t, h) + c];
+  for (int c = lane; c < width && active; c += warp_threads) query[c] = wide(q[a.q.at(b, t, h) + c]);
   for (int c = lane; c < a.out; c += warp_threads) sum[c] = 0;
-  T top = static_cast<T>(-INFINITY), total = 0;
+  A top = static_cast<A>(-INFINITY), total = 0;
   for (std::int64_t begin = 0; begin < block_sees; begin += a.tile) {
     const int rows = static_cast<int>(min(block_sees - begin, std::int64_t{a.tile}));
     load_keys(a, k, shared, b, h, begin, rows, keys);
-    load_tile(v, a.v, b, h, begin, rows, a.out, a.value_pitch(), values);
+    load_tile(v, a.v, b, h, begin, rows, a.out, values);
     __syncthreads();
     const int seen = static_cast<int>(min(sees - begin, std::int64_t{rows}));
     if (seen > 0) {
-      T score = static_cast<T>(-INFINITY);
-      if (lane < seen) score = dot(query, keys + lane * a.key_pitch(), width) * static_cast<T>(a.scale);
-      const T highest = fmax(top, warp_max(score));
-      const T mine = lane < seen ? exp(score - highest) : T{0};
-      const T fade = exp(top - highest);
+      A score = static_cast<A>(-INFINITY);
+      if (lane < seen) score = dot(query, keys + lane * pitch_of<T>(width), width) * static_cast<A>(a.scale);
+      const A highest = fmax(top, warp_max(score));
+      const A mine = lane < seen ? exp(score - highest) : A{0};
+      const A fade = exp(top - highest);
       total = total * fade + warp_sum(mine);
       top = highest;
       if (lane < seen) weight[lane] = mine;
       __syncwarp();
-      for (int c = lane; c < a.out; c += warp_threads) {
-        T part = sum[c] * fade;
-        for (int j = 0; j < seen; ++j) part += weight[j] * values[j * a.value_pitch() + c];
-        sum[c] = part;
-      }
+      add_rows(weight, values, 0, seen, a.out, fade, sum);
     }
     __syncthreads();
   }
   if (!active) return;
   T* const out = y + ((b * a.queries + t) * a.heads + h) * a.out;
-  for (int c = lane; c < a.out; c += warp_threads) out[c] = sum[c] / total;
+  for (int c = lane; c < a.out; c += warp_threads) out[c] = narrow<T>(sum[c] / total);
   if (lane == 0) log_sum[head * a.queries + t] = top + log(total);
 }
 
 // ── Backward ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 /// along[b, h, t] = dy_t·y_t, one warp each.
 template <typename T>
-__global__ void __launch_bounds__(block_threads) attention_along(const T* dy, const T* y, Attention a, T* along) {
+__global__ void __launch_bounds__(block_threads)
+    attention_along(const T* dy, const T* y, Attention a, Accumulator<T>* along) {
+  using A = Accumulator<T>;
   const std::int64_t i = warp_index();
   if (i >= a.batch * a.heads * a.queries) return;
   const std::int64_t t = i % a.queries, h = i / a.queries % a.heads, b = i / a.queries / a.heads;
-  T total = 0;
+  A total = 0;
   each_of_row(
-      a.out, [&](std::int64_t, T upstream, T value) { total += upstream * value; }, dy + a.dy.at(b, t, h),
+      a.out, [&](std::int64_t, A upstream, A value) { total += upstream * value; }, dy + a.dy.at(b, t, h),
       y + a.y.at(b, t, h));
   total = warp_sum(total);
   if (lane_index() == 0) along[i] = total;
@@ -77,17 +77,18 @@ __global__ void __launch_bounds__(block_threads) attention_along(const T* dy, co
 /// dq_t = Σ_s ds_ts·key_s, ds_ts = p_ts·(dy_t·v_s − along_t)·scale: one warp per query.
 template <typename T>
 __global__ void __launch_bounds__(block_threads)
-    attention_dq(const T* dy, const T* q, const T* k, const T* v, const T* shared, const T* log_sum, const T* along,
-                 Attention a, T* dq) {
+    attention_dq(const T* dy, const T* q, const T* k, const T* v, const T* shared, const Accumulator<T>* log_sum,
+                 const Accumulator<T>* along, Attention a, T* dq) {
+  using A = Accumulator<T>;
   DYN_SHARED(T, memory);
   const int lane = lane_index(), warp = static_cast<int>(threadIdx.x) / warp_threads;
   const int warps = static_cast<int>(blockDim.x) / warp_threads, width = a.width();
   T* const keys = memory;
-  T* const values = keys + a.tile * a.key_pitch();
-  T* const query = memory + a.tile_elements() + warp * (2 * width + a.out + a.tile);
-  T* const gradient = query + width;  // dy_t
-  T* const sum = gradient + a.out;    // dq_t so far
-  T* const weight = sum + width;      // ds of the tile's keys
+  T* const values = keys + a.tile * pitch_of<T>(width);
+  A* const query = own_memory<T>(memory, a) + warp * (2 * width + a.out + a.tile);
+  A* const gradient = query + width;  // dy_t
+  A* const sum = gradient + a.out;    // dq_t so far
+  A* const weight = sum + width;      // ds of the tile's keys
   const std::int64_t blocks = (a.queries + warps - 1) / warps;
   const std::int64_t head = blockIdx.x / blocks, b = head / a.heads, h = head % a.heads;
   const std::int64_t first = (blocks - 1 - blockIdx.x % blocks) * warps, t = first + warp;
@@ -95,104 +96,93 @@ __global__ void __launch_bounds__(block_threads)
   const std::int64_t last = first + warps < a.queries ? first + warps : a.queries;
   const std::int64_t block_sees = min(last + a.offset, a.keys);
   const std::int64_t sees = active ? min(t + a.offset + 1, a.keys) : 0;
-  const T log_total = active ? log_sum[head * a.queries + t] : T{0}, mean = active ? along[head * a.queries + t] : T{0};
+  const A log_total = active ? log_sum[head * a.queries + t] : A{0}, mean = active ? along[head * a.queries + t] : A{0};
 
   for (int c = lane; c < width; c += warp_threads) {
-    if (active) query[c] = q[a.q.at(b, t, h) + c];
+    if (active) query[c] = wide(q[a.q.at(b, t, h) + c]);
     sum[c] = 0;
   }
-  for (int c = lane; c < a.out && active; c += warp_threads) gradient[c] = dy[a.dy.at(b, t, h) + c];
+  for (int c = lane; c < a.out && active; c += warp_threads) gradient[c] = wide(dy[a.dy.at(b, t, h) + c]);
   for (std::int64_t begin = 0; begin < block_sees; begin += a.tile) {
     const int rows = static_cast<int>(min(block_sees - begin, std::int64_t{a.tile}));
     load_keys(a, k, shared, b, h, begin, rows, keys);
-    load_tile(v, a.v, b, h, begin, rows, a.out, a.value_pitch(), values);
+    load_tile(v, a.v, b, h, begin, rows, a.out, values);
     __syncthreads();
     const int seen = static_cast<int>(min(sees - begin, std::int64_t{rows}));
     if (seen > 0) {
       if (lane < seen) {
-        const T p = exp(dot(query, keys + lane * a.key_pitch(), width) * static_cast<T>(a.scale) - log_total);
-        weight[lane] = p * (dot(gradient, values + lane * a.value_pitch(), a.out) - mean) * static_cast<T>(a.scale);
+        const A scale = static_cast<A>(a.scale);
+        const A p = exp(dot(query, keys + lane * pitch_of<T>(width), width) * scale - log_total);
+        weight[lane] = p * (dot(gradient, values + lane * pitch_of<T>(a.out), a.out) - mean) * scale;
       }
       __syncwarp();
-      for (int c = lane; c < width; c += warp_threads) {
-        T part = sum[c];
-        for (int j = 0; j < seen; ++j) part += weight[j] * keys[j * a.key_pitch() + c];
-        sum[c] = part;
-      }
+      add_rows(weight, keys, 0, seen, width, A{1}, sum);
     }
     __syncthreads();
   }
   if (!active) return;
   T* const out = dq + ((b * a.queries + t) * a.heads + h) * width;
-  for (int c = lane; c < width; c += warp_threads) out[c] = sum[c];
+  for (int c = lane; c < width; c += warp_threads) out[c] = narrow<T>(sum[c]);
 }
 
 /// dv_s = Σ_t p_ts·dy_t and dkey_s = Σ_t ds_ts·q_t: one warp per key, over tiles of queries. Each head's part of the shared
-/// key's gradient goes to dshared (B, S, H, shared). Null pointers are left out.
+/// key's gradient goes to dshared (B, S, H, shared), which is not rounded. Null pointers are left out.
 template <typename T>
 __global__ void __launch_bounds__(block_threads)
-    attention_dkv(const T* dy, const T* q, const T* k, const T* v, const T* shared, const T* log_sum, const T* along,
-                  Attention a, T* dk, T* dv, T* dshared) {
+    attention_dkv(const T* dy, const T* q, const T* k, const T* v, const T* shared, const Accumulator<T>* log_sum,
+                  const Accumulator<T>* along, Attention a, T* dk, T* dv, Accumulator<T>* dshared) {
+  using A = Accumulator<T>;
   DYN_SHARED(T, memory);
   const int lane = lane_index(), warp = static_cast<int>(threadIdx.x) / warp_threads;
   const int warps = static_cast<int>(blockDim.x) / warp_threads, width = a.width();
-  T* const queries = memory;                              // (tile, width)
-  T* const gradients = queries + a.tile * a.key_pitch();  // (tile, out): dy
-  T* const key = memory + a.tile_elements() + warp * 2 * (width + a.out + a.tile);
-  T* const value = key + width;
-  T* const key_sum = value + a.out;
-  T* const value_sum = key_sum + width;
-  T* const p = value_sum + a.out;  // of the tile's queries
-  T* const ds = p + a.tile;
+  T* const queries = memory;                                   // (tile, width)
+  T* const gradients = queries + a.tile * pitch_of<T>(width);  // (tile, out): dy
+  A* const key = own_memory<T>(memory, a) + warp * 2 * (width + a.out + a.tile);
+  A* const value = key + width;
+  A* const key_sum = value + a.out;
+  A* const value_sum = key_sum + width;
+  A* const p = value_sum + a.out;  // of the tile's queries
+  A* const ds = p + a.tile;
   const std::int64_t blocks = (a.keys + warps - 1) / warps;
   const std::int64_t head = blockIdx.x / blocks, b = head / a.heads, h = head % a.heads;
   const std::int64_t first = blockIdx.x % blocks * warps, s = first + warp;
   const bool active = s < a.keys;
 
   for (int c = lane; c < width; c += warp_threads) {
-    if (active) key[c] = key_channel(a, k, shared, b, h, s, c);
+    if (active) key[c] = wide(key_channel(a, k, shared, b, h, s, c));
     key_sum[c] = 0;
   }
   for (int c = lane; c < a.out; c += warp_threads) {
-    if (active) value[c] = v[a.v.at(b, s, h) + c];
+    if (active) value[c] = wide(v[a.v.at(b, s, h) + c]);
     value_sum[c] = 0;
   }
   for (std::int64_t begin = max(first - a.offset, std::int64_t{0}); begin < a.queries; begin += a.tile) {
     const int rows = static_cast<int>(min(a.queries - begin, std::int64_t{a.tile}));
-    load_tile(q, a.q, b, h, begin, rows, width, a.key_pitch(), queries);
-    load_tile(dy, a.dy, b, h, begin, rows, a.out, a.value_pitch(), gradients);
+    load_tile(q, a.q, b, h, begin, rows, width, queries);
+    load_tile(dy, a.dy, b, h, begin, rows, a.out, gradients);
     __syncthreads();
     const int from =
         static_cast<int>(max(s - a.offset - begin, std::int64_t{0}));  // the first query that sees this key
     if (active && from < rows) {
       if (lane >= from && lane < rows) {
         const std::int64_t t = head * a.queries + begin + lane;
-        const T score = dot(key, queries + lane * a.key_pitch(), width) * static_cast<T>(a.scale);
-        p[lane] = exp(score - log_sum[t]);
-        ds[lane] =
-            p[lane] * (dot(value, gradients + lane * a.value_pitch(), a.out) - along[t]) * static_cast<T>(a.scale);
+        const A scale = static_cast<A>(a.scale);
+        p[lane] = exp(dot(key, queries + lane * pitch_of<T>(width), width) * scale - log_sum[t]);
+        ds[lane] = p[lane] * (dot(value, gradients + lane * pitch_of<T>(a.out), a.out) - along[t]) * scale;
       }
       __syncwarp();
-      for (int c = lane; c < width; c += warp_threads) {
-        T part = key_sum[c];
-        for (int j = from; j < rows; ++j) part += ds[j] * queries[j * a.key_pitch() + c];
-        key_sum[c] = part;
-      }
-      for (int c = lane; c < a.out; c += warp_threads) {
-        T part = value_sum[c];
-        for (int j = from; j < rows; ++j) part += p[j] * gradients[j * a.value_pitch() + c];
-        value_sum[c] = part;
-      }
+      add_rows(ds, queries, from, rows, width, A{1}, key_sum);
+      add_rows(p, gradients, from, rows, a.out, A{1}, value_sum);
     }
     __syncthreads();
   }
   if (!active) return;
   const std::int64_t row = (b * a.keys + s) * a.heads + h;
   for (int c = lane; c < width; c += warp_threads) {
-    if (c < a.own && dk != nullptr) dk[row * a.own + c] = key_sum[c];
+    if (c < a.own && dk != nullptr) dk[row * a.own + c] = narrow<T>(key_sum[c]);
     if (c >= a.own && dshared != nullptr) dshared[row * a.shared + c - a.own] = key_sum[c];
   }
-  for (int c = lane; c < a.out && dv != nullptr; c += warp_threads) dv[row * a.out + c] = value_sum[c];
+  for (int c = lane; c < a.out && dv != nullptr; c += warp_threads) dv[row * a.out + c] = narrow<T>(value_sum[c]);
 }
 
 // ── Launches ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -213,7 +203,8 @@ struct Size {
   std::size_t bytes = 0;
 };
 
-/// The largest tile and number of warps, of `per_warp` elements each besides the tile, that fit into 48 KiB.
+/// The largest tile and number of warps, of `per_warp` elements of Accumulator<T> each besides the tile, that fit into
+/// 48 KiB.
 template <typename T, typename F>
 Size fit(Attention& a, std::int64_t rows, F&& per_warp) {
   constexpr std::size_t limit = 48 * 1024;
@@ -221,7 +212,8 @@ Size fit(Attention& a, std::int64_t rows, F&& per_warp) {
     a.tile = tile;
     for (int warps = 8; warps >= (tile > 8 ? 4 : 1); warps /= 2) {
       const auto used = static_cast<int>(std::min<std::int64_t>(warps, std::max<std::int64_t>(rows, 1)));
-      const std::size_t bytes = static_cast<std::size_t>(a.tile_elements() + used * per_warp(a)) * sizeof(T);
+      const std::size_t bytes = static_cast<std::size_t>(a.tile_elements<T>()) * sizeof(T) +
+                                static_cast<std::size_t>(used * per_warp(a)) * sizeof(Accumulator<T>);
       if (bytes <= limit) return {used * warp_threads, bytes};
     }
   }
@@ -234,12 +226,12 @@ Size fit(Attention& a, std::int64_t rows, F&& per_warp) {
 void entry::causal_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& shared_key, double scale,
                              std::int64_t offset, Tensor& y, Tensor& log_sum) {
   Attention a = describe_attention(q, k, v, shared_key, scale, offset);
-  visit_float(q.dtype(), [&](auto tag) {
+  visit_stored(q.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const Size size = fit<T>(a, a.queries, [](const Attention& x) { return x.width() + x.out + x.tile; });
     const std::int64_t blocks = blocks_for(a.queries, size.threads / warp_threads) * a.batch * a.heads;
     launch(attention_kernel<T>, blocks, size.threads, size.bytes, stream(), q.ptr<T>(), k.ptr<T>(), v.ptr<T>(),
-           pointer<T>(shared_key), a, y.ptr<T>(), log_sum.ptr<T>());
+           pointer<T>(shared_key), a, y.ptr<T>(), log_sum.ptr<Accumulator<T>>());
   });
 }
 
@@ -248,24 +240,25 @@ void entry::causal_attention_backward(const Tensor& dy, const Tensor& q, const T
                                       std::int64_t offset, Tensor& dq, Tensor& dk, Tensor& dv, Tensor& dshared) {
   Attention a = describe_attention(q, k, v, shared_key, scale, offset);
   a.dy = head_strides(dy), a.y = head_strides(y);
-  const Tensor along = empty({a.batch, a.heads, a.queries}, q.options());
-  const Tensor parts = dshared.defined() ? empty({a.batch, a.keys, a.heads, a.shared}, q.options()) : Tensor();
-  visit_float(q.dtype(), [&](auto tag) {
+  const Tensor along = empty({a.batch, a.heads, a.queries}, log_sum.options());
+  const Tensor parts = dshared.defined() ? empty({a.batch, a.keys, a.heads, a.shared}, log_sum.options()) : Tensor();
+  visit_stored(q.dtype(), [&](auto tag) {
     using T = decltype(tag);
+    using A = Accumulator<T>;
     launch(attention_along<T>, blocks_for_rows(along.numel()), threads_for_rows(along.numel()), 0, stream(),
-           pointer<T>(dy), pointer<T>(y), a, pointer<T>(along));
+           pointer<T>(dy), pointer<T>(y), a, pointer<A>(along));
     if (dq.defined()) {
       const Size size = fit<T>(a, a.queries, [](const Attention& x) { return 2 * x.width() + x.out + x.tile; });
       const std::int64_t blocks = blocks_for(a.queries, size.threads / warp_threads) * a.batch * a.heads;
       launch(attention_dq<T>, blocks, size.threads, size.bytes, stream(), pointer<T>(dy), pointer<T>(q), pointer<T>(k),
-             pointer<T>(v), pointer<T>(shared_key), pointer<T>(log_sum), pointer<T>(along), a, dq.ptr<T>());
+             pointer<T>(v), pointer<T>(shared_key), pointer<A>(log_sum), pointer<A>(along), a, dq.ptr<T>());
     }
     if (dk.defined() || dv.defined() || dshared.defined()) {
       const Size size = fit<T>(a, a.keys, [](const Attention& x) { return 2 * (x.width() + x.out + x.tile); });
       const std::int64_t blocks = blocks_for(a.keys, size.threads / warp_threads) * a.batch * a.heads;
       launch(attention_dkv<T>, blocks, size.threads, size.bytes, stream(), pointer<T>(dy), pointer<T>(q), pointer<T>(k),
-             pointer<T>(v), pointer<T>(shared_key), pointer<T>(log_sum), pointer<T>(along), a, pointer<T>(dk),
-             pointer<T>(dv), pointer<T>(parts));
+             pointer<T>(v), pointer<T>(shared_key), pointer<A>(log_sum), pointer<A>(along), a, pointer<T>(dk),
+             pointer<T>(dv), pointer<A>(parts));
     }
   });
   if (dshared.defined()) entry::sum(parts, a.batch * a.keys, a.heads, a.shared, dshared);
