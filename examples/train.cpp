@@ -160,10 +160,6 @@ int train(const Arguments& arguments, const std::vector<std::string>& command) {
   set_tf32(arguments.tf32.value_or(device == Device::cuda));
   if (arguments.threads) set_num_threads(*arguments.threads);
   const bool in_halves = is_half(preset.model.dtype);
-  require(!in_halves || device == Device::cpu, [&] {
-    return fmt::format("device {} has no kernels for {}: train with --dtype f32, or with --device cpu", name_of(device),
-                       name_of(preset.model.dtype));
-  });
 
   const data::Text text = data::find_text(arguments.data, [](std::string_view line) { std::cout << line << "\n"; });
   const auto again = arguments.out ? with_option(command, "--out", next_folder(*arguments.out)) : command;

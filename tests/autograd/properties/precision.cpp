@@ -14,16 +14,17 @@ struct Place {
   Device device;
   DType dtype;
 };
-/// Where every op must agree with float64 on the CPU: in every smaller float, and in float32 and float64 on each other
-/// device of the program.
+/// Where every op must agree with float64 on the CPU: in every smaller float, and in every float on each other device of
+/// the program.
 std::vector<Place> places() {
-  std::vector<Place> all = {
-      {Device::cpu, DType::float32}, {Device::cpu, DType::bfloat16}, {Device::cpu, DType::float16}};
+  constexpr DType smaller[] = {DType::float32, DType::bfloat16, DType::float16};
+  std::vector<Place> all;
+  for (const DType dtype : smaller) all.push_back({Device::cpu, dtype});
   for (Device device : {Device::cuda, Device::cuda_emulated}) {
     try {
       if (&backend(device) == &backend(Device::cpu)) continue;  // a stand-in
-      all.push_back({device, DType::float32});
       all.push_back({device, DType::float64});
+      for (const DType dtype : smaller) all.push_back({device, dtype});
     } catch (const Error&) {  // not in this program
     }
   }

@@ -27,6 +27,13 @@ int draw_between(int low, int high) { return *rc::gen::inRange(low, high + 1); }
 void draw_order() {
   under_test::set_order(draw_between(0, under_test::orders - 1), *rc::gen::arbitrary<std::uint64_t>());
 }
+constexpr DType halves[] = {DType::bfloat16, DType::float16};
+
+/// Whole numbers over 16 below `most`/16.
+Tensor sixteenths(const Shape& shape, Generator& generator, double most) {
+  return scale(uniform(shape, generator, -most, most).to(DType::int32).to(DType::float32), 1.0 / 16);
+}
+
 Generator draw_generator() { return Generator(*rc::gen::arbitrary<std::uint64_t>()); }
 
 void expect_near(const Tensor& there, const Tensor& here, double relative) {
@@ -98,10 +105,10 @@ RC_GTEST_PROP(CudaKernels, EveryConversionIsTheSame, ()) {
   RC_ASSERT(full(x.shape(), value, {to, gpu}).to_vector() == full(x.shape(), value, {to}).to_vector());
 }
 
-/// Every 16-bit pattern to float32 and float64, and back from float64 in its neighbourhood: a fourth and three fourths of
-/// the way to the next value, and beside the middle, closer than float32 tells apart.
+/// Every 16-bit pattern to float32 and float64, and back from the middle between each and the next, and from both sides of
+/// it, which float32 does not tell apart.
 TEST(CudaKernels, EverySixteenBitPatternConvertsAsOnTheCpu) {
-  for (const DType dtype : {DType::bfloat16, DType::float16}) {
+  for (const DType dtype : halves) {
     Tensor x = empty({1 << 16}, {dtype});
     auto* bits = reinterpret_cast<std::uint16_t*>(x.storage()->data());
     std::iota(bits, bits + x.numel(), 0);
@@ -114,8 +121,9 @@ TEST(CudaKernels, EverySixteenBitPatternConvertsAsOnTheCpu) {
     };
     for (const DType wide : {DType::float32, DType::float64}) same(x.to(gpu).to(wide), x.to(wide));
     const Tensor doubled = x.to(DType::float64);
-    for (const double part : {0x1p-9, 0x1p-8 * (1 - 0x1p-24), 0x1p-8 * (1 + 0x1p-24), 0x1p-12 * (1 + 0x1p-24)}) {
-      const Tensor between = doubled * (1 + part);
+    const Tensor middle = scale(doubled.slice(0, 0, 0xffff) + doubled.slice(0, 1, 0x10000), 0.5);
+    for (const double side : {1.0, 1 - 0x1p-40, 1 + 0x1p-40}) {
+      const Tensor between = scale(middle, side);
       same(between.to(gpu).to(dtype), between.to(dtype));
       same(between.to(DType::float32).to(gpu).to(dtype), between.to(DType::float32).to(dtype));
     }
@@ -126,9 +134,7 @@ TEST(CudaKernels, EverySixteenBitPatternConvertsAsOnTheCpu) {
 /// numbers over 16, so that every sum is exact in float32 and any order gives the CPU's bits.
 TEST(CudaKernels, MixedProductsAreTheSame) {
   Generator generator(5);
-  const auto draw = [&](const Shape& shape, double most) {
-    return scale(uniform(shape, generator, -most, most).to(DType::int32).to(DType::float32), 1.0 / 16);
-  };
+  const auto draw = [&](const Shape& shape, double most) { return sixteenths(shape, generator, most); };
   const Tensor offsets = from_indices(std::vector<std::int32_t>{0, 8, 8, 13, 40}, {5});
   using Op = std::function<Tensor(const Tensor& x, const Tensor& weight)>;
   const auto check = [&](const Op& op, const Tensor& x, const Tensor& weight, const Tensor& dy) {
@@ -145,7 +151,7 @@ TEST(CudaKernels, MixedProductsAreTheSame) {
     }
     EXPECT_EQ(results[1], results[0]);
   };
-  for (const DType dtype : {DType::bfloat16, DType::float16}) {
+  for (const DType dtype : halves) {
     for (const DType weights : {dtype, DType::float32}) {
       for (const std::int64_t in : {24, 7}) {
         check(linear, draw({3, 5, in}, 64).to(dtype), draw({9, in}, 4000).to(weights), draw({3, 5, 9}, 64).to(dtype));
@@ -275,13 +281,6 @@ TEST(CudaKernels, TensorsOfTwoDevicesDoNotMix) {
             std::string("data: the tensor is on ") + name_of(gpu) + ": bring it with to(Device::cpu)");
 }
 
-constexpr DType halves[] = {DType::bfloat16, DType::float16};
-
-/// Whole numbers over 16 below `most`/16.
-Tensor sixteenths(const Shape& shape, Generator& generator, double most) {
-  return scale(uniform(shape, generator, -most, most).to(DType::int32).to(DType::float32), 1.0 / 16);
-}
-
 /// A master weight takes part as it is, and its gradient is not rounded: float32's error is far below a step of 16 bits.
 TEST(CudaKernels, RowsOfSixteenBitsTakeFloat32Weights) {
   Generator generator(5);
@@ -310,7 +309,9 @@ TEST(CudaKernels, RowsOfSixteenBitsTakeFloat32Weights) {
         EXPECT_NEAR(here[j], there[j], step * largest) << name_of(dtype) << " result " << i << " at " << j;
         neighbours += here[j] != there[j];
       }
-      if (is_half(dtype)) EXPECT_LE(neighbours, here.size() / 20) << "most are rounded to the same number";
+      if (is_half(dtype)) {
+        EXPECT_LE(neighbours, here.size() / 20) << "most are rounded to the same number";
+      }
     }
   };
   for (const DType dtype : halves) {
