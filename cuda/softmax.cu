@@ -13,8 +13,9 @@ __global__ void __launch_bounds__(block_threads) softmax_kernel(const T* x, std:
   const std::int64_t row = warp_index();
   if (row >= rows) return;
   const RowTotal<A> sum = row_total(x + row * n, n);
+  const A share = A{1} / sum.total;
   map_row(
-      n, [&](std::int64_t, A value) { return exp(value - sum.largest) / sum.total; }, y + row * n, x + row * n);
+      n, [&](std::int64_t, A value) { return exp(value - sum.largest) * share; }, y + row * n, x + row * n);
 }
 
 template <typename T>
