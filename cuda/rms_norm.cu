@@ -21,9 +21,9 @@ __global__ void __launch_bounds__(block_threads)
   each_of_row(
       d, [&](std::int64_t, A value) { squares += value * value; }, in);
   const A scale = A{1} / sqrt(warp_sum(squares) / static_cast<A>(d) + static_cast<A>(eps));
+  if (lane_index() == 0) r[row] = scale;
   map_row(
       d, [&](std::int64_t, A value, A w) { return value * scale * w; }, y + row * d, in, weight);
-  if (lane_index() == 0) r[row] = scale;
 }
 
 template <typename T, typename W>
