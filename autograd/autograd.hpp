@@ -1,6 +1,7 @@
 #pragma once
 // All of autograd: tensors, the tape, ops and the gradient checker.
 #include "autograd/gradcheck.hpp"
+#include "autograd/host_copy.hpp"
 #include "autograd/ops.hpp"
 #include "autograd/profile.hpp"
 #include "autograd/random.hpp"

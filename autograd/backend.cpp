@@ -23,6 +23,7 @@ constexpr Backend cpu_backend = {cpu_allocate,
                                  cpu_deallocate,
                                  copy_bytes,
                                  copy_bytes,
+                                 nullptr,
                                  {
 #define KERNEL(name, layout, halves, parameters) cpu::taking_halves<Halves::halves, &cpu::name>(),
 #include "autograd/kernels.def"

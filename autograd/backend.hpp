@@ -1,10 +1,19 @@
 #pragma once
 #include <cstddef>
+#include <memory>
 
 #include "autograd/kernels.hpp"
 #include "autograd/storage.hpp"
 
 namespace folio {
+
+/// A copy to the host under way; see HostCopy.
+class CopyToHost {
+ public:
+  virtual ~CopyToHost() = default;
+  /// Waits until it is done. The bytes stay where they are for as long as this lives.
+  virtual const std::byte* wait() = 0;
+};
 
 /// All that a device is to the rest of Folio: memory, copies to and from the host, and one table of kernels.
 struct Backend {
@@ -12,6 +21,8 @@ struct Backend {
   void (*deallocate)(std::byte* data, std::size_t bytes);
   void (*copy_from_host)(std::byte* device, const std::byte* host, std::size_t bytes);
   void (*copy_to_host)(std::byte* host, const std::byte* device, std::size_t bytes);
+  /// Of a packed tensor's values as they are now. Null for the CPU, which has nothing to wait for.
+  std::shared_ptr<CopyToHost> (*begin_copy_to_host)(const Tensor& x);
   Kernels kernels;
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 // Plain parameters that ops hand to kernels.
 #include <cstdint>
+#include <vector>
 
 namespace folio {
 
@@ -10,16 +11,17 @@ enum class RopePairs : std::uint8_t { interleaved, rotate_half };
 /// Folds of a reduction along one dimension.
 enum class Extreme : std::uint8_t { max, min };
 
-/// One step of AdamW; corrections are 1 − βᵗ.
+/// One step of AdamW; corrections are 1 − βᵗ, and each tensor has a weight decay of its own.
 struct AdamWStep {
-  double lr, beta1, beta2, eps, weight_decay, correction1, correction2, gradient_factor;
+  double lr, beta1, beta2, eps, correction1, correction2;
+  std::vector<double> weight_decay;
 };
 
-/// One step of SGD with momentum.
+/// One step of SGD with momentum, likewise.
 struct SGDStep {
   double lr, momentum;
   bool nesterov;
-  double weight_decay, gradient_factor;
+  std::vector<double> weight_decay;
 };
 
 }  // namespace folio

@@ -10,6 +10,7 @@ constexpr Backend table = {allocate,
                            deallocate,
                            copy_from_host,
                            copy_to_host,
+                           begin_copy_to_host,
                            {
 #define KERNEL(name, layout, halves, parameters) &entry::name,
 #include "autograd/kernels.def"

@@ -3,6 +3,7 @@
 /// launches, and how they report an index that points nowhere without making the host wait.
 #include <algorithm>
 
+#include "autograd/backend.hpp"
 #include "autograd/kernels.hpp"
 #include "cuda/kernel.hpp"
 
@@ -86,11 +87,12 @@ __device__ inline void complain(Report word, Finder finder, std::int64_t positio
   atomicMin(word, static_cast<unsigned long long>(position) << 8 | static_cast<unsigned long long>(finder));
 }
 
-/// The values of a small int32 tensor on the host. A copy that was begun earlier is waited for; otherwise one is made.
-/// The answer holds until the next call.
+/// The values of a small packed int32 tensor on the host. A copy that was begun earlier is waited for; otherwise one is
+/// made. They hold for as long as the tensor does.
 std::span<const std::int32_t> on_host(const Tensor& x);
-/// Puts the copy on the stream, so that it is there when the host asks.
-void begin_copy_to_host(const Tensor& x);
+/// Puts the copy on the stream, so that it is there when the host asks. Whoever asks again while the tensor lives
+/// unchanged gets the same copy.
+std::shared_ptr<CopyToHost> begin_copy_to_host(const Tensor& x);
 
 /// y[r] = Σ_c x[r, c], in an order that depends on the shape alone, summed in Accumulator<T> and rounded once. Reads x once:
 /// the floor is its bytes.

@@ -81,9 +81,9 @@ void entry::route(const Tensor& chosen, Tensor& offsets, Tensor& token_of_row, T
   const int threads = chunks > 1 ? chunk : threads_for(n);
   launch(route_count, chunks, threads, 0, stream(), choice, n, experts, count, report());
   launch(route_scan, 1, threads_for(experts), 0, stream(), count, chunks, experts, offsets.ptr<std::int32_t>());
+  begin_copy_to_host(offsets);
   launch(route_place, chunks, threads, 0, stream(), choice, n, k, experts, count, token_of_row.ptr<std::int32_t>(),
          row_of.ptr<std::int32_t>());
-  begin_copy_to_host(offsets);
 }
 
 }  // namespace folio::FOLIO_CUDA

@@ -113,14 +113,14 @@ void Trainer::step(std::int64_t n) {
   const optim::Clipped clipped = optim::clip_by_global_norm(model_.parameters(), settings_.clip, scale);
   if (!std::isfinite(metrics.loss))
     throw Diverged(fmt::format("step {}: the loss is {}", n, std::abs(metrics.loss)) + calmer(metrics.lr));
-  const bool skipped = scaler_ && !scaler_->update(clipped.not_finite.empty());
-  require(skipped || std::isfinite(clipped.norm), [&] {
+  const bool skipped = scaler_ && !scaler_->update(clipped.not_finite().empty());
+  require(skipped || std::isfinite(clipped.norm()), [&] {
     return fmt::format(
                "step {}: the loss is {:.4f}, and the gradient of '{}' is not finite and does not reach the weights", n,
-               metrics.loss, clipped.not_finite) +
+               metrics.loss, clipped.not_finite()) +
            calmer(metrics.lr);
   });
-  metrics.grad_norm = clipped.norm;
+  metrics.grad_norm = clipped.norm();
   std::vector<RouterStatistics> routers;
   if (skipped) {
     part.next("skipped step");
@@ -134,7 +134,7 @@ void Trainer::step(std::int64_t n) {
     });
   } else {
     part.next("optimizer");
-    optimizer_.step(clipped.factor);
+    optimizer_.step(clipped);
     part.next("router bias");
     routers = model_.update_router_bias();
   }

@@ -17,17 +17,16 @@ AdamW::AdamW(const Parameters& parameters, AdamWOptions options)
         "finite and at least 0");
 }
 
-void AdamW::update(Slot& slot, const Tensor& gradient, double gradient_factor) {
+void AdamW::update(Group& group, const Tensor& factor) {
   const auto t = static_cast<double>(steps());
-  kernel::adamw(slot.parameter.value, gradient, slot.state[0], slot.state[1],
+  kernel::adamw(group.values, group.gradients, group.state[0], group.state[1], factor,
                 AdamWStep{.lr = lr(),
                           .beta1 = options_.beta1,
                           .beta2 = options_.beta2,
                           .eps = options_.eps,
-                          .weight_decay = slot.parameter.decays ? options_.weight_decay : 0,
                           .correction1 = 1 - std::pow(options_.beta1, t),
                           .correction2 = 1 - std::pow(options_.beta2, t),
-                          .gradient_factor = gradient_factor});
+                          .weight_decay = group.weight_decay(options_.weight_decay)});
 }
 
 }  // namespace folio::optim

@@ -19,7 +19,7 @@ class AdamW : public Optimizer {
   AdamW(const Parameters& parameters, AdamWOptions options = {});
 
  private:
-  void update(Slot& slot, const Tensor& gradient, double gradient_factor) override;
+  void update(Group& group, const Tensor& factor) override;
   AdamWOptions options_;
 };
 

@@ -13,7 +13,7 @@ struct LossScalerOptions {
 ///
 ///     tape.backward(loss, full({}, scaler.scale()));
 ///     const Clipped clipped = clip_by_global_norm(parameters, max_norm, scaler.scale());
-///     if (scaler.update(clipped.not_finite.empty())) adam.step(clipped.factor);
+///     if (scaler.update(clipped.not_finite().empty())) adam.step(clipped);
 class LossScaler {
  public:
   /// initial and growth_interval above 0; anything else is an Error.

@@ -1,11 +1,11 @@
 #include "optim/optimizer.hpp"
 
-#include <algorithm>
 #include <cmath>
 #include <set>
 
 #include "autograd/tape.hpp"
 #include "optim/check.hpp"
+#include "optim/clip.hpp"
 
 namespace folio::optim {
 namespace {
@@ -22,6 +22,11 @@ void check_trainable(const Parameter& p) {
     return "optimizer: parameter '" + p.name + "' is " + describe(x) +
            ", in which small updates round away: keep it in float32, which ops take beside 16-bit activations";
   });
+}
+
+void check_factor(double factor) {
+  check(std::isfinite(factor), "optimizer", "the gradient factor", factor,
+        "finite: skip this step, its gradients are not finite");
 }
 
 }  // namespace
@@ -47,22 +52,45 @@ Optimizer::Optimizer(const Parameters& parameters, double lr, std::vector<std::s
   }
 }
 
+std::vector<double> Optimizer::Group::weight_decay(double rate) const {
+  std::vector<double> all;
+  for (const bool each : decays) all.push_back(each ? rate : 0);
+  return all;
+}
+
 void Optimizer::step(double gradient_factor) {
-  check(std::isfinite(gradient_factor), "optimizer", "the gradient factor", gradient_factor,
-        "finite: skip this step, its gradients are not finite");
-  const bool reached =
-      std::any_of(slots_.begin(), slots_.end(), [](const Slot& s) { return s.parameter.value.grad().defined(); });
-  require(reached, [&] {
+  check_factor(gradient_factor);
+  take_step(full({}, gradient_factor, {DType::float64, slots_[0].parameter.value.device()}));
+}
+
+void Optimizer::step(const Clipped& clipped) {
+  if (clipped.known()) check_factor(clipped.factor());
+  take_step(clipped.factor_there());
+}
+
+void Optimizer::take_step(const Tensor& factor) {
+  std::map<DType, Group> groups;
+  for (Slot& slot : slots_) {
+    const Tensor& value = slot.parameter.value;
+    if (!value.grad().defined()) continue;
+    Group& group = groups[value.dtype()];
+    group.values.push_back(value);
+    group.gradients.push_back(value.grad());
+    group.state.resize(state_names_.size());
+    for (std::size_t i = 0; i < state_names_.size(); ++i) group.state[i].push_back(slot.state[i]);
+    group.decays.push_back(slot.parameter.decays);
+  }
+  require(!groups.empty(), [&] {
     return "optimizer: none of the " + std::to_string(slots_.size()) + " parameters, '" + slots_[0].parameter.name +
            "' first, has a gradient: call backward, on a loss that depends on them, before each step";
   });
   ++steps_;
-  for (Slot& slot : slots_) {
-    const Tensor gradient = slot.parameter.value.grad();
-    if (!gradient.defined()) continue;
-    update(slot, gradient, gradient_factor);
-    slot.parameter.value.mark_changed();
-    slot.parameter.value.zero_grad();
+  for (auto& [dtype, group] : groups) {
+    update(group, factor);
+    for (Tensor& value : group.values) {
+      value.mark_changed();
+      value.zero_grad();
+    }
   }
 }
 

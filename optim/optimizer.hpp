@@ -9,6 +9,8 @@
 
 namespace folio::optim {
 
+class Clipped;
+
 /// What every optimizer is: parameters, and for each one state tensors of its shape. A step consumes the gradients.
 class Optimizer {
  public:
@@ -16,11 +18,13 @@ class Optimizer {
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
 
-  /// One update of every parameter that has a gradient, each gradient times `gradient_factor` (clipping's); then the
-  /// gradients are gone. An Error that changes nothing if the factor is not finite, or if no parameter has a gradient: backward did not
-  /// reach them. Gradients themselves are taken as they
-  /// are: clip_by_global_norm looks for NaN in them.
+  /// One update of every parameter that has a gradient, each gradient times `gradient_factor`; then the gradients are gone.
+  /// An Error that changes nothing if the factor is not finite, or if no parameter has a gradient: backward did not reach
+  /// them. Gradients themselves are taken as they are: clip_by_global_norm looks for NaN in them.
   void step(double gradient_factor = 1);
+  /// The same with clipping's factor. On a GPU the host does not wait for it: where it is not finite and nobody has asked
+  /// for it yet, the step counts, but changes neither parameters nor state.
+  void step(const Clipped& clipped);
   void zero_grad();
 
   double lr() const { return lr_; }
@@ -37,16 +41,29 @@ class Optimizer {
   void load_state(const std::map<std::string, Tensor>& state);
 
  protected:
-  struct Slot {
-    Parameter parameter;
-    Tensors state;
+  /// Parameters of one dtype and what belongs to them, each at its parameter's place.
+  struct Group {
+    Tensors values, gradients;
+    std::vector<Tensors> state;  ///< by name, then by parameter
+    std::vector<bool> decays;
+
+    /// `rate` for those that decay, 0 for the others.
+    std::vector<double> weight_decay(double rate) const;
   };
   /// `state_names`: one zero tensor per name and parameter. Each parameter must be a packed float leaf that requires a
   /// gradient, with a name and a memory of its own.
   Optimizer(const Parameters& parameters, double lr, std::vector<std::string> state_names);
-  virtual void update(Slot& slot, const Tensor& gradient, double gradient_factor) = 0;
+  /// Moves the group's values by their gradients times `factor`, a float64 scalar on their device; not where that is not
+  /// finite.
+  virtual void update(Group& group, const Tensor& factor) = 0;
 
  private:
+  struct Slot {
+    Parameter parameter;
+    Tensors state;
+  };
+  void take_step(const Tensor& factor);
+
   std::vector<Slot> slots_;
   std::vector<std::string> state_names_;
   double lr_ = 0;

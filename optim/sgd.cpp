@@ -15,13 +15,12 @@ SGD::SGD(const Parameters& parameters, SGDOptions options)
   check(std::isfinite(weight_decay) && weight_decay >= 0, "sgd", "weight_decay", weight_decay, "finite and at least 0");
 }
 
-void SGD::update(Slot& slot, const Tensor& gradient, double gradient_factor) {
-  kernel::sgd(slot.parameter.value, gradient, slot.state[0],
+void SGD::update(Group& group, const Tensor& factor) {
+  kernel::sgd(group.values, group.gradients, group.state[0], factor,
               SGDStep{.lr = lr(),
                       .momentum = options_.momentum,
                       .nesterov = options_.nesterov,
-                      .weight_decay = slot.parameter.decays ? options_.weight_decay : 0,
-                      .gradient_factor = gradient_factor});
+                      .weight_decay = group.weight_decay(options_.weight_decay)});
 }
 
 }  // namespace folio::optim

@@ -18,7 +18,7 @@ class SGD : public Optimizer {
   SGD(const Parameters& parameters, SGDOptions options = {});
 
  private:
-  void update(Slot& slot, const Tensor& gradient, double gradient_factor) override;
+  void update(Group& group, const Tensor& factor) override;
   SGDOptions options_;
 };
 

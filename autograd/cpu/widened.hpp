@@ -36,6 +36,15 @@ struct Argument<const Tensor&> {
   Tensor wide;
 };
 template <>
+struct Argument<const Tensors&> {
+  explicit Argument(const Tensors& given) {
+    for (const Tensor& x : given) wide.push_back(Argument<const Tensor&>(x).wide);
+  }
+  const Tensors& get() const { return wide; }
+  void finish() {}
+  Tensors wide;
+};
+template <>
 struct Argument<Tensor&> {
   explicit Argument(Tensor& given)
       : given(given), wide(holds_halves(given) ? empty(given.shape(), {DType::float32}) : Tensor()) {}

@@ -42,7 +42,7 @@ class Training {
         model_.loss(from_indices(batch.inputs, shape).to(device_), from_indices(batch.targets, shape).to(device_));
     tape.backward(loss);
     benchmark::DoNotOptimize(loss.item());
-    adam_.step(optim::clip_by_global_norm(model_.parameters(), preset_.training.clip).factor);
+    adam_.step(optim::clip_by_global_norm(model_.parameters(), preset_.training.clip));
     model_.update_router_bias();
   }
 

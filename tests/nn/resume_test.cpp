@@ -48,7 +48,7 @@ struct Training {
       const data::Batch b = batches[n];
       Tape tape;
       tape.backward(model.loss(from_indices(b.inputs, {3, 8}), from_indices(b.targets, {3, 8})));
-      adam.step(optim::clip_by_global_norm(model.parameters(), 1.0).factor);
+      adam.step(optim::clip_by_global_norm(model.parameters(), 1.0));
       model.update_router_bias();
     }
   }

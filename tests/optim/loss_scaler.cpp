@@ -70,10 +70,10 @@ TEST(LossScaler, LeavesTheUpdateAsItIs) {
     for (Parameter& p : scaled) p.value.set_grad(p.value.grad() * scaler.scale());
     const Clipped expected = clip_by_global_norm(plain, limit);
     const Clipped clipped = clip_by_global_norm(scaled, limit, scaler.scale());
-    EXPECT_EQ(clipped.norm, expected.norm);
-    EXPECT_EQ(clipped.factor * scaler.scale(), expected.factor);
-    SGD(plain).step(expected.factor);
-    SGD(scaled).step(clipped.factor);
+    EXPECT_EQ(clipped.norm(), expected.norm());
+    EXPECT_EQ(clipped.factor() * scaler.scale(), expected.factor());
+    SGD(plain).step(expected);
+    SGD(scaled).step(clipped);
     for (std::size_t i = 0; i < plain.size(); ++i) {
       EXPECT_EQ(scaled[i].value.to_vector(), plain[i].value.to_vector()) << plain[i].name;
     }

@@ -43,15 +43,36 @@ void expect_near(const Tensor& there, const Tensor& here, double relative) {
   for (std::size_t i = 0; i < a.size(); ++i) RC_ASSERT(std::abs(a[i] - b[i]) <= relative * (1 + std::abs(b[i])));
 }
 
-/// Runs `update` on the CPU and on the device, with parameters and gradients of several sizes, some steps.
+std::string message_of(const std::function<void()>& f) {
+  try {
+    f();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+/// How often the kernel of this name was launched since the counts were reset, in all of its instances.
+std::int64_t launches_of(const std::string& kernel) {
+  std::int64_t launches = 0;
+  for (const auto& [name, count] : under_test::launch_counts()) {
+    launches += name.starts_with(kernel + "<") ? count : 0;
+  }
+  return launches;
+}
+
+bool has_elements(const Parameter& p) { return p.value.numel() > 0; }
+
+/// Runs `update` on the CPU and on the device, with parameters and gradients of several sizes, some steps. Sizes beyond a
+/// block, none at all, and gradients that begin where a pack may not.
 template <class Make>
-void check_optimizer(Make&& make, DType dtype) {
+void check_optimizer(Make&& make, const std::string& kernel, DType dtype) {
   draw_order();
   Generator generator = draw_generator();
   std::vector<Parameter> here, there;
-  const int count = draw_between(1, 3);
+  const int count = draw_between(1, 6);
   for (int i = 0; i < count; ++i) {
-    Tensor p = randn({draw_between(1, 9), draw_between(1, 70)}, generator, {dtype});
+    Tensor p = randn({draw_between(0, 9), draw_between(1, *rc::gen::element(70, 1200))}, generator, {dtype});
     Tensor q = p.to(gpu).detach();
     here.push_back({"p" + std::to_string(i), p.requires_grad(true), i % 2 == 0});
     there.push_back({"p" + std::to_string(i), q.requires_grad(true), i % 2 == 0});
@@ -62,12 +83,17 @@ void check_optimizer(Make&& make, DType dtype) {
     for (int i = 0; i < count; ++i) {
       const Tensor g = randn(here[i].value.shape(), generator, {dtype});
       here[i].value.set_grad(g);
-      there[i].value.set_grad(g.to(gpu));
+      const Tensor apart = uniform({g.numel() + 1}, generator, 0, 1, {dtype}).to(gpu);
+      Tensor behind = apart.slice(0, 1, apart.numel());
+      behind.copy_from(g.reshape({g.numel()}));
+      there[i].value.set_grad(i % 3 == 2 ? behind.reshape(g.shape()) : g.to(gpu));
     }
     const optim::Clipped x = optim::clip_by_global_norm(here, 1), y = optim::clip_by_global_norm(there, 1);
-    RC_ASSERT(std::abs(x.norm - y.norm) <= 1e-6 * x.norm);
-    a.step(x.factor);
-    b.step(y.factor);
+    RC_ASSERT(std::abs(x.norm() - y.norm()) <= 1e-6 * x.norm());
+    a.step(x);
+    under_test::reset_launch_counts();
+    b.step(y);
+    RC_ASSERT(launches_of(kernel) == std::int64_t{std::any_of(here.begin(), here.end(), has_elements)});
   }
   for (int i = 0; i < count; ++i) expect_near(there[i].value, here[i].value, dtype == DType::float32 ? 2e-6 : 1e-14);
 }
@@ -75,12 +101,61 @@ void check_optimizer(Make&& make, DType dtype) {
 DType draw_dtype() { return *rc::gen::element(DType::float32, DType::float64); }
 
 RC_GTEST_PROP(CudaKernels, AdamWGoesTheSameWay, ()) {
-  check_optimizer([](const auto& p) { return optim::AdamW(p, {.lr = 0.01, .weight_decay = 0.1}); }, draw_dtype());
+  check_optimizer([](const auto& p) { return optim::AdamW(p, {.lr = 0.01, .weight_decay = 0.1}); }, "adamw_kernel",
+                  draw_dtype());
 }
 RC_GTEST_PROP(CudaKernels, SGDGoesTheSameWay, ()) {
   const bool nesterov = *rc::gen::arbitrary<bool>();
   check_optimizer([&](const auto& p) { return optim::SGD(p, {.lr = 0.01, .momentum = 0.9, .nesterov = nesterov}); },
-                  draw_dtype());
+                  "sgd_kernel", draw_dtype());
+}
+
+TEST(CudaKernels, ParametersOfTwoTypesTakeALaunchEachAndTheirNormsStandInOrder) {
+  Generator generator(4);
+  std::vector<Parameter> parameters;
+  for (const DType dtype : {DType::float64, DType::float32, DType::float64}) {
+    Tensor p = ones({5}, {dtype, gpu}).requires_grad(true);
+    p.set_grad(full({5}, static_cast<double>(parameters.size()), {dtype, gpu}));
+    parameters.push_back({"p" + std::to_string(parameters.size()), p});
+  }
+  parameters[1].value.set_grad(full({5}, INFINITY, {DType::float32, gpu}));
+  EXPECT_EQ(optim::clip_by_global_norm(parameters, 1).not_finite(), "p1");
+  parameters[1].value.set_grad(ones({5}, {DType::float32, gpu}));
+  EXPECT_NEAR(optim::clip_by_global_norm(parameters, 1).norm(), std::sqrt(5 * (0. + 1 + 4)), 1e-12);
+  under_test::reset_launch_counts();
+  optim::SGD(parameters, {.lr = 0.5}).step();
+  EXPECT_EQ(launches_of("sgd_kernel"), 2);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(parameters[i].value.to_vector(), std::vector<double>(5, 1 - 0.5 * static_cast<double>(i)));
+  }
+}
+
+TEST(CudaKernels, AGradientThatIsNotFiniteReachesNoWeightThoughNobodyWaits) {
+  Tensor p = ones({5}, {DType::float32, gpu}).requires_grad(true), q = p.clone().requires_grad(true);
+  optim::AdamW adam({{"p", p}, {"q", q}}, {.lr = 0.5});
+  p.set_grad(ones({5}, p.options()));
+  q.set_grad(full({5}, std::nan(""), p.options()));
+  const optim::Clipped clipped = optim::clip_by_global_norm({{"p", p}, {"q", q}}, 1);
+  EXPECT_FALSE(clipped.known());
+  adam.step(clipped);
+  for (const Tensor& x : {p, q}) EXPECT_EQ(x.to_vector(), std::vector<double>(5, 1.0));
+  for (const auto& [name, x] : adam.state()) EXPECT_EQ(x.to_vector(), std::vector<double>(5, 0.0)) << name;
+  EXPECT_EQ(clipped.not_finite(), "q");
+  p.set_grad(ones({5}, p.options()));
+  EXPECT_NE(message_of([&] { adam.step(clipped); }).find("the gradient factor is"), std::string::npos) << "once known";
+}
+
+TEST(CudaKernels, AFactorThatIsNotFiniteLeavesParametersAndMomentsAlone) {
+  const auto same = [](const Tensor& x) { EXPECT_EQ(x.to_vector(), std::vector<double>(3, 1.0)); };
+  for (const Device device : {Device::cpu, gpu}) {
+    for (const double bad : {std::nan(""), double{INFINITY}}) {
+      Tensors p = {ones({3}, {DType::float32, device})}, m = {p[0].clone()}, v = {p[0].clone()};
+      const Tensor factor = full({}, bad, {DType::float64, device});
+      kernel::adamw(p, p, m, v, factor, AdamWStep{0.1, 0.9, 0.99, 1e-8, 0.1, 0.01, {0.1}});
+      kernel::sgd(p, p, m, factor, SGDStep{0.1, 0.9, false, {0.1}});
+      same(p[0]), same(m[0]), same(v[0]);
+    }
+  }
 }
 
 RC_GTEST_PROP(CudaKernels, DropoutDrawsTheSameMask, ()) {
@@ -169,9 +244,9 @@ TEST(CudaKernels, ExpertsShareOneCallWhereTheyCan) {
     Tensor x = ones({24, in}, there).requires_grad(true), w = ones({4, 16, in}, {weights, gpu}).requires_grad(true);
     const Tensor offsets = from_indices(std::vector<std::int32_t>{0, 5, 5, 9, 24}, {5}).to(gpu);
     Tape tape;
-    cuda_emulated::reset_launch_counts();
+    under_test::reset_launch_counts();
     tape.backward(expert_matmul(x, w, offsets), ones({24, 16}, there));
-    const auto counts = cuda_emulated::launch_counts();
+    const auto counts = under_test::launch_counts();
     const auto of = [&](const std::string& name) { return counts.contains(name) ? counts.at(name) : 0; };
     return std::pair(of("cublasGemmGroupedBatchedEx"), of("cublasGemmStridedBatchedEx"));
   };
@@ -229,15 +304,6 @@ TEST(CudaKernels, LongRowsAndColumnsAddUp) {
       for (std::size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-9) << to_string(shape);
     }
   }
-}
-
-std::string message_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 TEST(CudaKernels, AnIndexOutOfRangeIsReportedWithTheNextCopyToTheHost) {
@@ -344,9 +410,9 @@ TEST(CudaKernels, PartsOfSumsOfSixteenBitsAreNotRounded) {
         kernel::sum(x.to(gpu), outer, reduced, inner, there);
         EXPECT_EQ(there.to_vector(), here.to_vector());
       }
-      Tensor here = empty({}, {DType::float64}), there = empty({}, {DType::float64, gpu});
-      kernel::squared_norm(x, here);
-      kernel::squared_norm(x.to(gpu), there);
+      Tensor here = empty({1}, {DType::float64}), there = empty({1}, {DType::float64, gpu});
+      kernel::squared_norms(Tensors{x}, here);
+      kernel::squared_norms(Tensors{x.to(gpu)}, there);
       EXPECT_EQ(there.item(), here.item());
     }
   }

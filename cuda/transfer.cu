@@ -1,0 +1,172 @@
+#include <bit>
+#include <cstring>
+#include <mutex>
+#include <vector>
+
+#include "cuda/memory.hpp"
+
+// Copies between the host and the device, through pinned memory.
+namespace folio::FOLIO_CUDA {
+namespace {
+
+// ── Pinned memory ────────────────────────────────────────────────────────────────────────────────────────────────────
+struct Pinned {
+  std::byte* data = nullptr;
+  std::size_t bytes = 0;
+  cudaEvent_t done = nullptr;
+
+  Pinned(const Pinned&) = delete;
+  Pinned& operator=(const Pinned&) = delete;
+  explicit Pinned(std::size_t size) : bytes(std::bit_ceil(std::max<std::size_t>(size, 4096))) {
+    void* made = nullptr;
+    check(cudaMallocHost(&made, bytes));
+    data = static_cast<std::byte*>(made);
+    check(cudaEventCreateWithFlags(&done, cudaEventDisableTiming));
+  }
+};
+
+std::mutex host_mutex;
+
+/// Pinned memory that no copy is using.
+Pinned& staging(std::size_t bytes) {
+  static auto* const pool = new std::vector<Pinned*>;
+  for (Pinned* p : *pool) {
+    if (p->bytes >= bytes && cudaEventQuery(p->done) == cudaSuccess) return *p;
+    cudaGetLastError();
+  }
+  return *pool->emplace_back(new Pinned(bytes));
+}
+
+// ── Complaints ───────────────────────────────────────────────────────────────────────────────────────────────────────
+constexpr unsigned long long no_complaint = ~0ULL;
+
+const char* name_of(Finder finder) {
+  switch (finder) {
+    case Finder::embedding: return "embedding";
+    case Finder::gather: return "gather";
+    case Finder::index_add: return "index_add";
+    case Finder::cross_entropy: return "cross_entropy";
+    case Finder::route: return "route";
+    case Finder::dispatch_rows: return "dispatch_rows";
+    case Finder::combine_rows: return "combine_rows";
+    case Finder::cast: return "cast";
+  }
+  return "a kernel";
+}
+
+unsigned long long* complaint_on_host() {
+  static auto* const memory = new Pinned(sizeof(unsigned long long));
+  return reinterpret_cast<unsigned long long*>(memory->data);
+}
+
+void throw_complaint() {
+  const unsigned long long found = *complaint_on_host();
+  if (found == no_complaint) return;
+  check(cudaMemsetAsync(report(), 0xff, sizeof(found), stream()));
+  const auto finder = static_cast<Finder>(found & 0xff);
+  const std::string position = std::to_string(found >> 8);
+  throw Error(name_of(finder) +
+              (finder == Finder::cast
+                   ? ": the value at position " + position + " is no index: it must be a number in the dtype's range"
+                   : ": the index at position " + position + " points outside the tensor that it indexes") +
+              "; found on the device, some ops later");
+}
+
+void wait_and_check() {
+  check(cudaMemcpyAsync(complaint_on_host(), report(), sizeof(unsigned long long), cudaMemcpyDeviceToHost, stream()));
+  check(cudaStreamSynchronize(stream()));
+  throw_complaint();
+}
+
+// ── Copies to the host that nobody waits for yet ─────────────────────────────────────────────────────────────────────
+class HostBytes : public CopyToHost {
+ public:
+  explicit HostBytes(std::size_t bytes) : memory_(bytes) {}
+
+  void begin(const Tensor& x) {
+    of_ = x.storage(), offset_ = x.offset(), count_ = x.numel(), version_ = x.storage()->version;
+    check(cudaMemcpyAsync(memory_.data, first_byte(x), bytes_of(x), cudaMemcpyDeviceToHost, stream()));
+    check(cudaEventRecord(memory_.done, stream()));
+    arrived_ = false;
+  }
+  const std::byte* wait() override {
+    if (!arrived_) check(cudaEventSynchronize(memory_.done));
+    arrived_ = true;
+    return memory_.data;
+  }
+  bool is_of(const Tensor& x) const {
+    return of_.lock() == x.storage() && offset_ == x.offset() && count_ == x.numel() &&
+           version_ == x.storage()->version;
+  }
+  /// Whether the memory can take another copy: neither its tensor nor this one serves any more.
+  bool is_free(std::size_t bytes) const {
+    const auto of = of_.lock();
+    if (memory_.bytes < bytes || (of != nullptr && of->version == version_)) return false;
+    const bool done = arrived_ || cudaEventQuery(memory_.done) == cudaSuccess;
+    if (!done) cudaGetLastError();
+    return done;
+  }
+  static const std::byte* first_byte(const Tensor& x) {
+    return x.storage()->data() + static_cast<std::size_t>(x.offset()) * size_of(x.dtype());
+  }
+  static std::size_t bytes_of(const Tensor& x) { return static_cast<std::size_t>(x.numel()) * size_of(x.dtype()); }
+
+ private:
+  Pinned memory_;
+  std::weak_ptr<Storage> of_;
+  std::int64_t offset_ = 0, count_ = 0;
+  std::uint32_t version_ = 0;
+  bool arrived_ = true;
+};
+
+std::vector<std::shared_ptr<HostBytes>>& host_copies() {
+  static auto* const the = new std::vector<std::shared_ptr<HostBytes>>;
+  return *the;
+}
+
+std::shared_ptr<HostBytes> copy_of(const Tensor& x) {
+  const std::scoped_lock lock(host_mutex);
+  std::shared_ptr<HostBytes> unused;
+  for (const auto& each : host_copies()) {
+    if (each->is_of(x)) return each;
+    if (unused == nullptr && each.use_count() == 1 && each->is_free(HostBytes::bytes_of(x))) unused = each;
+  }
+  if (unused == nullptr) unused = host_copies().emplace_back(std::make_shared<HostBytes>(HostBytes::bytes_of(x)));
+  unused->begin(x);
+  return unused;
+}
+
+}  // namespace
+
+void copy_from_host(std::byte* device, const std::byte* host, std::size_t bytes) {
+  if (bytes == 0) return;
+  const std::scoped_lock lock(host_mutex);
+  Pinned& through = staging(bytes);
+  std::memcpy(through.data, host, bytes);
+  check(cudaMemcpyAsync(device, through.data, bytes, cudaMemcpyHostToDevice, stream()));
+  check(cudaEventRecord(through.done, stream()));
+}
+
+void copy_to_host(std::byte* host, const std::byte* device, std::size_t bytes) {
+  const std::scoped_lock lock(host_mutex);
+  if (bytes > 0) check(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream()));
+  wait_and_check();
+}
+
+Report report() {
+  static const Report word = [] {
+    void* made = nullptr;
+    check(cudaMalloc(&made, sizeof(unsigned long long)));
+    check(cudaMemsetAsync(made, 0xff, sizeof(unsigned long long), stream()));
+    return static_cast<Report>(made);
+  }();
+  return word;
+}
+
+std::shared_ptr<CopyToHost> begin_copy_to_host(const Tensor& x) { return copy_of(x); }
+
+std::span<const std::int32_t> on_host(const Tensor& x) {
+  return {reinterpret_cast<const std::int32_t*>(copy_of(x)->wait()), static_cast<std::size_t>(x.numel())};
+}
+
+}  // namespace folio::FOLIO_CUDA
