@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <utility>
 
 #include "autograd/ops.hpp"
 #include "autograd/profile.hpp"
@@ -86,13 +87,34 @@ Trainer::Trainer(DeepSeekLM& model, const data::Corpus& corpus, const TrainSetti
   if (model.activation_dtype() == DType::float16) scaler_.emplace();
 }
 
-void Trainer::step(std::int64_t n) {
-  const auto start = std::chrono::steady_clock::now();
-  StepMetrics metrics;
-  metrics.step = n;
-  const bool swept = settings_.due(settings_.validate_every, n);
-  const bool logged = n == 1 || settings_.due(settings_.log_every, n) || swept;
-  const double share = 1.0 / static_cast<double>(settings_.accumulate), scale = scaler_ ? scaler_->scale() : 1;
+double Trainer::Figures::loss() const {
+  double sum = 0;
+  for (const HostCopy& each : losses) sum += 1.0 / static_cast<double>(losses.size()) * each.values().front();
+  return sum;
+}
+
+void Trainer::check(const Figures& f, bool may_skip) const {
+  const double loss = f.loss();
+  if (!std::isfinite(loss))
+    throw Diverged(fmt::format("step {}: the loss is {}", f.step, std::abs(loss)) + calmer(f.lr));
+  require(may_skip || std::isfinite(f.clipped->norm()), [&] {
+    return fmt::format(
+               "step {}: the loss is {:.4f}, and the gradient of '{}' is not finite and does not reach the weights",
+               f.step, loss, f.clipped->not_finite()) +
+           calmer(f.lr);
+  });
+}
+
+void Trainer::settle() {
+  if (!unsettled_) return;
+  const Figures figures = *std::exchange(unsettled_, std::nullopt);
+  check(figures, false);
+  log_.progress(figures.step, figures.loss());
+}
+
+Trainer::Figures Trainer::gradients(std::int64_t n, double scale, StepMetrics* logged) {
+  Figures figures{.step = n};
+  const double share = 1.0 / static_cast<double>(settings_.accumulate);
   ProfileSection part;
   for (std::int64_t micro = 0; micro < settings_.accumulate; ++micro) {
     part.next("batch");
@@ -104,23 +126,31 @@ void Trainer::step(std::int64_t n) {
     part.next("backward");
     tape.backward(loss.total, full({}, share * scale, loss.total.options()));
     part.next("metrics");
-    metrics.loss += share * loss.cross_entropy.item();
-    if (logged) metrics.accuracy += share * accuracy(loss.logits, targets);
+    figures.losses.emplace_back(loss.cross_entropy);
+    if (logged != nullptr) logged->accuracy += share * accuracy(loss.logits, targets);
   }
+  return figures;
+}
+
+void Trainer::step(std::int64_t n) {
+  const auto start = std::chrono::steady_clock::now();
+  StepMetrics metrics;
+  metrics.step = n;
+  const bool swept = settings_.due(settings_.validate_every, n);
+  const bool logged = n == 1 || settings_.due(settings_.log_every, n) || swept;
+  const double scale = scaler_ ? scaler_->scale() : 1;
+  Figures figures = gradients(n, scale, logged ? &metrics : nullptr);
+  settle();  // of the step before, whose figures have come by now
+  ProfileSection part;
   part.next("clip");
-  metrics.lr = schedule_(n - 1);
+  metrics.lr = figures.lr = schedule_(n - 1);
   optimizer_.set_lr(metrics.lr);
-  const optim::Clipped clipped = optim::clip_by_global_norm(model_.parameters(), settings_.clip, scale);
-  if (!std::isfinite(metrics.loss))
-    throw Diverged(fmt::format("step {}: the loss is {}", n, std::abs(metrics.loss)) + calmer(metrics.lr));
-  const bool skipped = scaler_ && !scaler_->update(clipped.not_finite().empty());
-  require(skipped || std::isfinite(clipped.norm()), [&] {
-    return fmt::format(
-               "step {}: the loss is {:.4f}, and the gradient of '{}' is not finite and does not reach the weights", n,
-               metrics.loss, clipped.not_finite()) +
-           calmer(metrics.lr);
-  });
-  metrics.grad_norm = clipped.norm();
+  figures.clipped = optim::clip_by_global_norm(model_.parameters(), settings_.clip, scale);
+  // On a GPU the host does not wait for figures that nobody is to see: the device itself keeps what is not finite from the
+  // weights, and the next step tells.
+  const bool now = logged || scaler_ || model_.options().device == Device::cpu;
+  const bool skipped = scaler_ && !scaler_->update(figures.clipped->not_finite().empty());
+  if (now) check(figures, skipped);
   std::vector<RouterStatistics> routers;
   if (skipped) {
     part.next("skipped step");
@@ -134,7 +164,7 @@ void Trainer::step(std::int64_t n) {
     });
   } else {
     part.next("optimizer");
-    optimizer_.step(clipped);
+    optimizer_.step(*figures.clipped);
     part.next("router bias");
     routers = model_.update_router_bias();
   }
@@ -142,9 +172,15 @@ void Trainer::step(std::int64_t n) {
   if (n == 1 && settings_.steps > 1) Profile::forget_warm_up();
   window_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   window_tokens_ += settings_.batch * settings_.accumulate * model_.config().context;
-  log_.progress(n, metrics.loss);
+  if (now) {
+    log_.progress(n, figures.loss());
+  } else {
+    unsettled_ = std::move(figures);
+  }
   if (logged || settings_.due(settings_.sample_every, n)) require_finite_weights(n);
   if (!logged) return;
+  metrics.loss = figures.loss();
+  metrics.grad_norm = figures.clipped->norm();
   metrics.max_vio = mean_max_vio(routers);
   metrics.expert_counts = summed_loads(routers);
   metrics.tokens_per_s = static_cast<double>(window_tokens_) / window_seconds_;

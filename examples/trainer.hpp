@@ -2,6 +2,7 @@
 #include <functional>
 #include <optional>
 
+#include "autograd/host_copy.hpp"
 #include "data/batches.hpp"
 #include "data/corpus.hpp"
 #include "examples/run_log.hpp"
@@ -35,13 +36,15 @@ class Trainer {
 
   /// Runs every step, `after_step(n)` once step n (from 1) is done. A gradient that is not finite, other than by float16's
   /// overflow, is an Error that names the step and the parameter, before it reaches a weight; a loss, weight or validation
-  /// loss that is not is Diverged. The weights are finite when it returns.
+  /// loss that is not is Diverged. The weights are finite when it returns. On a GPU a step that is not logged waits for
+  /// nothing but the experts' loads, and its figures are looked at during the next.
   template <class AfterStep>
   void run(AfterStep&& after_step) {
     while (finished_ < settings_.steps && !stopped_()) {
       step(finished_ + 1);
       after_step(++finished_);
     }
+    settle();
     require_finite_weights(finished_);
   }
   /// How many steps have been finished.
@@ -50,7 +53,23 @@ class Trainer {
   void require_finite_weights(std::int64_t n) const;
 
  private:
+  /// What a step showed that may still be on its way from the device.
+  struct Figures {
+    std::int64_t step = 0;
+    double lr = 0;
+    std::vector<HostCopy> losses{};  ///< of its micro-batches
+    std::optional<optim::Clipped> clipped{};
+
+    double loss() const;
+  };
+
   void step(std::int64_t n);
+  /// Adds the gradients of the step's micro-batches up, each loss times `scale`. `logged` gets their accuracy.
+  Figures gradients(std::int64_t n, double scale, StepMetrics* logged);
+  /// Throws what a loss or a gradient that is not finite deserves; a gradient that is not may be skipped instead.
+  void check(const Figures& figures, bool may_skip) const;
+  /// Checks and shows the step before, where that has not been done yet.
+  void settle();
 
   DeepSeekLM& model_;
   const std::vector<std::int32_t>& validation_;
@@ -64,6 +83,7 @@ class Trainer {
   double window_seconds_ = 0;  ///< spent in steps since the last log line: validation and samples are not counted
   std::int64_t window_tokens_ = 0;
   std::int64_t finished_ = 0;
+  std::optional<Figures> unsettled_;
 };
 
 }  // namespace folio::examples

@@ -49,16 +49,14 @@ std::span<float> KeptScheme::state_of(const Parameter& buffer) {
 }
 
 void KeptScheme::update(std::span<float> bias, std::span<const std::int64_t> loads) {
-  for (const Parameter& buffer : buffers()) {
-    const auto values = buffer.value.to_vector();
-    std::transform(values.begin(), values.end(), state_of(buffer).begin(),
-                   [](double v) { return static_cast<float>(v); });
+  Parameters kept = buffers();
+  mirrors_.resize(kept.size());
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    const std::span<const float> values = mirrors_[i].read(kept[i].value);
+    std::copy(values.begin(), values.end(), state_of(kept[i]).begin());
   }
   scheme_->update(bias, loads);
-  for (Parameter& buffer : buffers()) {
-    const std::span<const float> values = state_of(buffer);
-    buffer.value.copy_from(from_vector(values, buffer.value.shape(), buffer.value.options()));
-  }
+  for (std::size_t i = 0; i < kept.size(); ++i) mirrors_[i].write(kept[i].value, state_of(kept[i]));
 }
 
 DeepSeekMoE::DeepSeekMoE(const DeepSeekConfig& c, Generator& generator, Options options, double residual_std)
@@ -84,36 +82,41 @@ Tensor DeepSeekMoE::operator()(const Tensor& x, Auxiliary* auxiliary) {
   const std::int64_t batch = x.dim(0), length = x.dim(1), width = config_.num_routed_experts;
   const Tensor rows = x.reshape({batch * length, x.dim(2)});  // (N, hidden)
   const Gating gating = gate(rows);
+  count_scores(gating.scores);  // before the loads: whoever has waited for those has these too
   const Routing routing = route(gating.chosen, width);
-  const Tensor each = experts(dispatch_rows(rows, routing), routing);  // (N·k, hidden)
-  Tensor y = combine_rows(each, gating.weights, routing);              // (N, hidden)
-  if (shared_experts) y = y + (*shared_experts)(rows);
+  count_loads(routing);
+  // The shared expert keeps a GPU busy while the host waits for the loads, which the others' sizes depend on.
+  const Tensor shared = shared_experts ? (*shared_experts)(rows) : Tensor();  // (N, hidden)
+  const Tensor each = experts(dispatch_rows(rows, routing), routing);         // (N·k, hidden)
+  Tensor y = combine_rows(each, gating.weights, routing);                     // (N, hidden)
+  if (shared.defined()) y = y + shared;
   if (auxiliary != nullptr && training() && config_.sequence_loss_alpha > 0 && x.numel() > 0) {
     const Tensor scores = gating.scores.reshape({batch, length, width});
     auxiliary->terms.push_back(sequence_balance_loss(scores, config_.num_active_experts, config_.sequence_loss_alpha));
   }
-  count(gating, routing);
   return y.reshape(x.shape());
 }
 
-void DeepSeekMoE::count(const Gating& gating, const Routing& routing) {
+void DeepSeekMoE::count_scores(const Tensor& scores) {
   const NoRecording pause;
-  const Tensor s = gating.scores.detach();
-  const Tensor p = normalized(s);
+  const Tensor p = normalized(scores.detach());
+  counts().total.tokens += scores.dim(0);
+  counts().entropies.emplace_back(negate(sum(p * log(p + 1e-20))));
+}
+
+void DeepSeekMoE::count_loads(const Routing& routing) {
   Counts& now = counts();
-  now.total.tokens += s.dim(0);
-  now.entropies.push_back(negate(sum(p * log(p + 1e-20))));
-  now.offsets.push_back(routing.offsets);
   if (now.offsets.size() >= 64) now.drain();
+  now.offsets.emplace_back(routing.offsets);
 }
 
 void DeepSeekMoE::Counts::drain() {
-  for (const Tensor& each : offsets) {
-    const auto edges = each.to_vector();
+  for (const HostCopy& each : offsets) {
+    const auto& edges = each.values();
     for (std::size_t e = 0; e + 1 < edges.size(); ++e)
       total.loads[e] += static_cast<std::int64_t>(edges[e + 1] - edges[e]);
   }
-  for (const Tensor& each : entropies) total.entropy += each.item();
+  for (const HostCopy& each : entropies) total.entropy += each.values().front();
   offsets.clear();
   entropies.clear();
 }
@@ -140,11 +143,10 @@ RouterStatistics DeepSeekMoE::update_bias() {
   reset_statistics();
   if (step.tokens == 0) return step;
   Tensor& bias = gate.e_score_correction_bias;
-  const auto before = bias.to_vector();
+  const std::span<const float> before = bias_.read(bias);
   std::vector<float> values(before.begin(), before.end());
   scheme_->update(values, step.loads);
-  const std::vector<double> after(values.begin(), values.end());
-  bias.copy_from(from_vector(after, bias.shape(), bias.options()));
+  bias_.write(bias, values);
   return step;
 }
 

@@ -3,7 +3,9 @@
 #include <memory>
 #include <span>
 
+#include "autograd/host_copy.hpp"
 #include "nn/bias_scheme.hpp"
+#include "nn/host_mirror.hpp"
 #include "nn/router.hpp"
 #include "nn/swiglu.hpp"
 
@@ -50,6 +52,7 @@ class KeptScheme : public Module {
   std::span<float> state_of(const Parameter& buffer);
 
   std::unique_ptr<BiasScheme> scheme_;
+  std::vector<HostMirror> mirrors_;  ///< of its buffers
 };
 
 /// Mixture of experts: shared(x) + Σ_{e chosen} weight_e·expert_e(x) (DeepSeek-V3, arXiv 2412.19437, eq. 12–16). Only
@@ -77,17 +80,19 @@ class DeepSeekMoE : public Module {
   std::unique_ptr<SwiGLU> shared_experts;  ///< one MLP of width num_shared·I equals the sum of separate ones
 
  private:
-  /// Counts of one mode: tensors wait on the device until somebody reads them.
+  /// Counts of one mode, some of them still on their way from the device.
   struct Counts {
     RouterStatistics total;  ///< its entropy is a sum until it is read
-    Tensors offsets, entropies;
+    std::vector<HostCopy> offsets, entropies;
     void drain();
   };
   Counts& counts() { return counts_[training() ? 0 : 1]; }
-  void count(const Gating& gating, const Routing& routing);
+  void count_scores(const Tensor& scores);
+  void count_loads(const Routing& routing);
 
   DeepSeekConfig config_;
   std::unique_ptr<KeptScheme> scheme_;
+  HostMirror bias_;
   mutable std::array<Counts, 2> counts_;
 };
 

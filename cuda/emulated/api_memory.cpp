@@ -73,7 +73,7 @@ cudaError_t cudaMalloc(void** address, std::size_t bytes) {
 cudaError_t cudaFree(void* address) {
   return call([&] {
     if (address == nullptr) return cudaSuccess;
-    streams().run_all();
+    streams().wait_for_all("cudaFree");
     return free_device(address)
                ? cudaSuccess
                : refuse(cudaErrorInvalidValue, "cudaFree of an address that cudaMalloc never gave, or freed already");
@@ -93,7 +93,7 @@ cudaError_t cudaHostAlloc(void** address, std::size_t bytes, unsigned) { return 
 cudaError_t cudaFreeHost(void* address) {
   return call([&] {
     if (address == nullptr) return cudaSuccess;
-    streams().run_all();
+    streams().wait_for_all("cudaFreeHost");
     return free_pinned(address) ? cudaSuccess
                                 : refuse(cudaErrorInvalidValue, "cudaFreeHost of an address that is not pinned memory");
   });
@@ -109,13 +109,18 @@ cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
 }
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
-  return call_on(stream, [&](const auto& s) { return put_copy(s, to, from, bytes, kind); });
+  return call_on(stream, [&](const auto& s) {
+    if (bytes > 0 && (home_of(to, 0) == Home::host || home_of(from, 0) == Home::host)) {
+      count_host_wait("cudaMemcpyAsync of memory that is not pinned");
+    }
+    return put_copy(s, to, from, bytes, kind);
+  });
 }
 
 cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
   return call_on(nullptr, [&](const auto& s) {
     const cudaError_t error = put_copy(s, to, from, bytes, kind);
-    if (error == cudaSuccess) streams().run_until(streams().end_of(s));
+    if (error == cudaSuccess) streams().wait("cudaMemcpy", streams().end_of(s));
     return error;
   });
 }

@@ -35,14 +35,14 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   return call_on(stream, [&](const auto& s) {
-    streams().run_until(streams().end_of(s));
+    streams().wait("cudaStreamSynchronize", streams().end_of(s));
     return cudaSuccess;
   });
 }
 
 cudaError_t cudaDeviceSynchronize() {
   return call([&] {
-    streams().run_all();
+    streams().wait_for_all("cudaDeviceSynchronize");
     return cudaSuccess;
   });
 }
@@ -89,7 +89,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   return call([&] {
-    streams().run_until(event->point);
+    streams().wait("cudaEventSynchronize", event->point);
     return cudaSuccess;
   });
 }

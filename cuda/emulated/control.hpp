@@ -58,6 +58,11 @@ void reset_peak();
 /// How much memory the device has; cudaMalloc past it returns cudaErrorMemoryAllocation. Default 16 GiB.
 void set_memory_capacity(std::size_t bytes);
 
+/// How often the program waited for the device since reset_host_waits(), by the call in which it did: a call whose work was
+/// done already counts for nothing, a copy from or to memory that is not pinned always.
+std::map<std::string, std::int64_t> host_waits();
+void reset_host_waits();
+
 /// Whether this build watches for races (kernels compiled with -fsanitize=thread).
 bool race_build();
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cuda/emulated/control.hpp"
 #include "cuda/emulated/device_memory.hpp"
 #include "cuda/emulated/order.hpp"
 #include "cuda/emulated/sanitizer.hpp"
@@ -21,7 +22,24 @@ bool overlap(std::span<A> a, std::span<B> b) {
   return !a.empty() && !b.empty() && a.data() < b.data() + b.size() && b.data() < a.data() + a.size();
 }
 
+std::map<std::string, std::int64_t>& waits() {
+  static auto* const the = new std::map<std::string, std::int64_t>;
+  return *the;
+}
+
 }  // namespace
+
+void count_host_wait(const char* call) { ++waits()[call]; }
+
+std::map<std::string, std::int64_t> host_waits() {
+  const std::lock_guard lock(streams().mutex);
+  return waits();
+}
+
+void reset_host_waits() {
+  const std::lock_guard lock(streams().mutex);
+  waits().clear();
+}
 
 bool Point::reached() const { return stream == nullptr || stream->done >= count; }
 
@@ -90,6 +108,16 @@ void Streams::run_until(const Point& goal) {
   if (goal.reached()) return;
   DeviceMemoryOpen open;
   while (!goal.reached()) run_front(*choose(goal));
+}
+
+void Streams::wait(const char* call, const Point& goal) {
+  if (!goal.reached()) count_host_wait(call);
+  run_until(goal);
+}
+
+void Streams::wait_for_all(const char* call) {
+  if (pending_ > 0) count_host_wait(call);
+  run_all();
 }
 
 void Streams::run_all() {

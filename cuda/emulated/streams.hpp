@@ -54,6 +54,9 @@ class Streams {
 
   void put(const std::shared_ptr<Stream>& stream, Task task);
   Point end_of(const std::shared_ptr<Stream>& stream) const { return {stream, stream->issued}; }
+  /// A call of the program waits for the point: counted where it is not reached yet.
+  void wait(const char* call, const Point& goal);
+  void wait_for_all(const char* call);
   /// Runs until the point is reached. An exception from a task drops all that is still queued, on every stream.
   void run_until(const Point& goal);
   void run_all();
@@ -72,5 +75,8 @@ class Streams {
 };
 
 Streams& streams();
+
+/// See host_waits() of control.hpp.
+void count_host_wait(const char* call);
 
 }  // namespace folio::cuda_emulated
