@@ -1,5 +1,6 @@
 #pragma once
 // All of autograd: tensors, the tape, ops and the gradient checker.
+#include "autograd/device_copy.hpp"
 #include "autograd/gradcheck.hpp"
 #include "autograd/host_copy.hpp"
 #include "autograd/ops.hpp"

@@ -14,6 +14,7 @@ namespace folio {
 
 std::byte* cpu_allocate(std::size_t bytes);
 void cpu_deallocate(std::byte* data, std::size_t bytes);
+std::size_t cpu_held_memory();
 
 namespace {
 
@@ -24,6 +25,9 @@ constexpr Backend cpu_backend = {cpu_allocate,
                                  copy_bytes,
                                  copy_bytes,
                                  nullptr,
+                                 nullptr,
+                                 cpu_held_memory,
+                                 release_cached_memory,
                                  {
 #define KERNEL(name, layout, halves, parameters) cpu::taking_halves<Halves::halves, &cpu::name>(),
 #include "autograd/kernels.def"

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "autograd/backend.hpp"
+#include "autograd/memory.hpp"
 
 namespace folio {
 namespace {
@@ -54,10 +55,14 @@ class BlockCache {
       block = std::aligned_alloc(alignment, size);
     }
     if (block == nullptr) throw std::bad_alloc();
+    held_ += size;
     return static_cast<std::byte*>(block);
   }
   void give(std::byte* block, std::size_t bytes) {
-    if (!cache_blocks) return std::free(block);
+    if (!cache_blocks) {
+      held_ -= rounded(bytes);
+      return std::free(block);
+    }
     const std::scoped_lock lock(mutex_);
     free_[rounded(bytes)].push_back(block);
   }
@@ -65,9 +70,11 @@ class BlockCache {
     const std::scoped_lock lock(mutex_);
     for (auto& [size, blocks] : free_) {
       for (std::byte* block : blocks) std::free(block);
+      held_ -= size * blocks.size();
       blocks.clear();
     }
   }
+  std::size_t held() const { return held_; }
 
  private:
   static constexpr std::size_t alignment = 64;
@@ -78,13 +85,17 @@ class BlockCache {
   }
   std::mutex mutex_;
   std::unordered_map<std::size_t, std::vector<std::byte*>> free_;
+  std::atomic<std::size_t> held_{0};
 };
 
 }  // namespace
 
 std::byte* cpu_allocate(std::size_t bytes) { return BlockCache::instance().take(bytes); }
 void cpu_deallocate(std::byte* data, std::size_t bytes) { BlockCache::instance().give(data, bytes); }
+std::size_t cpu_held_memory() { return BlockCache::instance().held(); }
 void release_cached_memory() { BlockCache::instance().release(); }
+std::size_t held_memory(Device device) { return backend(device).held_memory(); }
+void release_cached_memory(Device device) { backend(device).release_cached_memory(); }
 
 const char* name_of(Device device) {
   constexpr const char* names[] = {"cpu", "cuda", "cuda-emulated"};

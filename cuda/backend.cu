@@ -11,6 +11,9 @@ constexpr Backend table = {allocate,
                            copy_from_host,
                            copy_to_host,
                            begin_copy_to_host,
+                           begin_copy_from_host,
+                           held_memory,
+                           release_cached_memory,
                            {
 #define KERNEL(name, layout, halves, parameters) &entry::name,
 #include "autograd/kernels.def"

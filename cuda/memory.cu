@@ -5,6 +5,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "autograd/memory.hpp"
+
 namespace folio::FOLIO_CUDA {
 namespace {
 
@@ -31,6 +33,14 @@ class BlockCache {
     memory_released(block, std::max<std::size_t>(bytes, 1), stream());
     free_[rounded(bytes)].push_back(block);
   }
+  std::size_t held() {
+    const std::scoped_lock lock(mutex_);
+    return held_;
+  }
+  void release() {
+    const std::scoped_lock lock(mutex_);
+    release_all();
+  }
 
  private:
   /// Multiples of 512 bytes; above 8 KiB, eighths of a power of two, so that nearby sizes share blocks.
@@ -47,9 +57,13 @@ class BlockCache {
     cudaGetLastError();
     std::size_t free = 0, total = 0;
     check(cudaMemGetInfo(&free, &total));
-    const auto mib = [](std::size_t bytes) { return std::to_string(bytes >> 20) + " MiB"; };
-    throw Error("out of device memory: asked for " + mib(size) + ", tensors hold " + mib(held_) + ", free are " +
-                mib(free) + " of " + mib(total) + ": a smaller batch needs less");
+    const auto mib = [](std::size_t bytes) {
+      const std::size_t tenths = (10 * bytes + (std::size_t{1} << 19)) >> 20;
+      return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " MiB";
+    };
+    throw OutOfMemory("out of device memory: asked for " + mib(size) + ", tensors hold " + mib(held_) + ", free are " +
+                          mib(free) + " of " + mib(total),
+                      held_ + free);
   }
   void release_all() {
     check(cudaStreamSynchronize(stream()));
@@ -84,5 +98,7 @@ cudaStream_t stream() {
 
 std::byte* allocate(std::size_t bytes) { return blocks().take(bytes); }
 void deallocate(std::byte* data, std::size_t bytes) { blocks().give(data, bytes); }
+std::size_t held_memory() { return blocks().held(); }
+void release_cached_memory() { blocks().release(); }
 
 }  // namespace folio::FOLIO_CUDA

@@ -27,6 +27,11 @@ struct Pinned {
 
 std::mutex host_mutex;
 
+std::byte* first_byte(const Tensor& x) {
+  return x.storage()->data() + static_cast<std::size_t>(x.offset()) * size_of(x.dtype());
+}
+std::size_t bytes_of(const Tensor& x) { return static_cast<std::size_t>(x.numel()) * size_of(x.dtype()); }
+
 /// Pinned memory that no copy is using.
 Pinned& staging(std::size_t bytes) {
   static auto* const pool = new std::vector<Pinned*>;
@@ -78,6 +83,40 @@ void wait_and_check() {
   throw_complaint();
 }
 
+// ── Copies to the device beside the ops ──────────────────────────────────────────────────────────────────────────────
+struct TransferStream {
+  cudaStream_t stream = nullptr;
+  cudaEvent_t ops_so_far = nullptr;
+
+  TransferStream() {
+    check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+    check(cudaEventCreateWithFlags(&ops_so_far, cudaEventDisableTiming));
+  }
+};
+
+class Ahead : public CopyFromHost {
+ public:
+  Ahead(const Tensor& to, const std::byte* from) : to_(to) {
+    static const TransferStream beside;
+    const std::scoped_lock lock(host_mutex);
+    const std::size_t bytes = bytes_of(to);
+    Pinned& through = staging(bytes);
+    std::memcpy(through.data, from, bytes);
+    check(cudaEventRecord(beside.ops_so_far, stream()));
+    check(cudaStreamWaitEvent(beside.stream, beside.ops_so_far));
+    check(cudaMemcpyAsync(first_byte(to), through.data, bytes, cudaMemcpyHostToDevice, beside.stream));
+    check(cudaEventRecord(through.done, beside.stream));
+    done_ = through.done;
+  }
+  ~Ahead() override { cudaStreamWaitEvent(stream(), done_); }
+  Ahead(const Ahead&) = delete;
+  Ahead& operator=(const Ahead&) = delete;
+
+ private:
+  Tensor to_;
+  cudaEvent_t done_;  ///< of the pinned memory: who copies through it next does so later
+};
+
 // ── Copies to the host that nobody waits for yet ─────────────────────────────────────────────────────────────────────
 class HostBytes : public CopyToHost {
  public:
@@ -90,6 +129,7 @@ class HostBytes : public CopyToHost {
     arrived_ = false;
   }
   const std::byte* wait() override {
+    const std::scoped_lock lock(host_mutex);
     if (!arrived_) check(cudaEventSynchronize(memory_.done));
     arrived_ = true;
     return memory_.data;
@@ -106,10 +146,6 @@ class HostBytes : public CopyToHost {
     if (!done) cudaGetLastError();
     return done;
   }
-  static const std::byte* first_byte(const Tensor& x) {
-    return x.storage()->data() + static_cast<std::size_t>(x.offset()) * size_of(x.dtype());
-  }
-  static std::size_t bytes_of(const Tensor& x) { return static_cast<std::size_t>(x.numel()) * size_of(x.dtype()); }
 
  private:
   Pinned memory_;
@@ -129,9 +165,9 @@ std::shared_ptr<HostBytes> copy_of(const Tensor& x) {
   std::shared_ptr<HostBytes> unused;
   for (const auto& each : host_copies()) {
     if (each->is_of(x)) return each;
-    if (unused == nullptr && each.use_count() == 1 && each->is_free(HostBytes::bytes_of(x))) unused = each;
+    if (unused == nullptr && each.use_count() == 1 && each->is_free(bytes_of(x))) unused = each;
   }
-  if (unused == nullptr) unused = host_copies().emplace_back(std::make_shared<HostBytes>(HostBytes::bytes_of(x)));
+  if (unused == nullptr) unused = host_copies().emplace_back(std::make_shared<HostBytes>(bytes_of(x)));
   unused->begin(x);
   return unused;
 }
@@ -164,6 +200,10 @@ Report report() {
 }
 
 std::shared_ptr<CopyToHost> begin_copy_to_host(const Tensor& x) { return copy_of(x); }
+
+std::shared_ptr<CopyFromHost> begin_copy_from_host(const Tensor& to, const std::byte* from) {
+  return std::make_shared<Ahead>(to, from);
+}
 
 std::span<const std::int32_t> on_host(const Tensor& x) {
   return {reinterpret_cast<const std::int32_t*>(copy_of(x)->wait()), static_cast<std::size_t>(x.numel())};

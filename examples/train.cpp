@@ -5,6 +5,7 @@
 #include <iostream>
 #include <optional>
 
+#include "autograd/memory.hpp"
 #include "autograd/profile.hpp"
 #include "autograd/settings.hpp"
 #include "autograd/threads.hpp"
@@ -195,6 +196,12 @@ int train(const Arguments& arguments, const std::vector<std::string>& command) {
   const int code = run(model, corpus, tokenizer, preset.training, folder);
   if (!folder.kept()) return code;
   if (profile) report(*profile, folder);
+  if (device != Device::cpu) {
+    const MemoryStatistics memory = memory_statistics(device);
+    std::cout << fmt::format("memory of {}: at most {:.1f} MiB in tensors at once, {:.1f} MiB taken from the device\n",
+                             name_of(device), static_cast<double>(memory.peak) / 0x1p20,
+                             static_cast<double>(held_memory(device)) / 0x1p20);
+  }
   const std::string name = folder.path().string();
   std::vector<std::string> next = {program_beside(command.front(), "generate"), "--from", name};
   if (can_encode(tokenizer, "ROMEO:")) next.insert(next.end(), {"--prompt", "ROMEO:"});

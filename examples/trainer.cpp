@@ -7,21 +7,12 @@
 #include <utility>
 
 #include "autograd/ops.hpp"
+#include "autograd/memory.hpp"
 #include "autograd/profile.hpp"
 #include "autograd/tape.hpp"
 
 namespace folio::examples {
 namespace {
-
-struct Windows {
-  Tensor inputs;   // (B, T) int32
-  Tensor targets;  // (B, T) int32
-};
-
-Windows to_tensors(const data::Batch& batch, Device device) {
-  const Shape shape = {batch.batch, batch.context};
-  return {from_indices(batch.inputs, shape).to(device), from_indices(batch.targets, shape).to(device)};
-}
 
 /// Share of targets (B, T) that are the likeliest token of logits (B, T, V).
 double accuracy(const Tensor& logits, const Tensor& targets) {
@@ -59,7 +50,7 @@ std::optional<Validation> validate(DeepSeekLM& model, const std::vector<std::int
   bool whole = true;
   for (std::int64_t i = 0; i < sweep.size() && whole; ++i) {
     const data::Batch windows = sweep[i];
-    const auto [inputs, targets] = to_tensors(windows, model.options().device);
+    const auto [inputs, targets] = data::to_device(windows, model.options().device);
     const double share = static_cast<double>(windows.batch * windows.context) / static_cast<double>(sweep.targets());
     result.loss += share * model.loss(inputs, targets).item();
     result.windows += windows.batch;
@@ -77,7 +68,8 @@ Trainer::Trainer(DeepSeekLM& model, const data::Corpus& corpus, const TrainSetti
       settings_(settings),
       log_(log),
       stopped_(std::move(stopped)),
-      batches_(corpus.train, settings.batch, model.config().context, settings.seed),
+      tokens_(corpus.train),
+      batches_(batches_of(settings.batch)),
       optimizer_(
           model.parameters(),
           {.lr = settings.lr, .beta1 = settings.beta1, .beta2 = settings.beta2, .weight_decay = settings.weight_decay}),
@@ -85,6 +77,10 @@ Trainer::Trainer(DeepSeekLM& model, const data::Corpus& corpus, const TrainSetti
                     ? optim::Schedule::cosine(settings.lr, settings.warmup, settings.steps, settings.lr_floor)
                     : optim::Schedule::constant(settings.lr, settings.warmup)) {
   if (model.activation_dtype() == DType::float16) scaler_.emplace();
+}
+
+data::PrefetchedBatches Trainer::batches_of(std::int64_t windows) const {
+  return {data::RandomBatches(tokens_, windows, model_.config().context, settings_.seed), model_.options().device};
 }
 
 double Trainer::Figures::loss() const {
@@ -118,8 +114,7 @@ Trainer::Figures Trainer::gradients(std::int64_t n, double scale, StepMetrics* l
   ProfileSection part;
   for (std::int64_t micro = 0; micro < settings_.accumulate; ++micro) {
     part.next("batch");
-    const auto [inputs, targets] =
-        to_tensors(batches_[(n - 1) * settings_.accumulate + micro], model_.options().device);
+    const auto [inputs, targets] = batches_[(n - 1) * settings_.accumulate + micro];
     part.next("forward");
     Tape tape;
     const LanguageModelLoss loss = model_.losses(inputs, targets);
@@ -133,6 +128,42 @@ Trainer::Figures Trainer::gradients(std::int64_t n, double scale, StepMetrics* l
 }
 
 void Trainer::step(std::int64_t n) {
+  try {
+    try_step(n);
+  } catch (const OutOfMemory& e) {
+    const std::int64_t fits = largest_batch(e.reach);
+    throw Error(fmt::format("step {}: {}; ", n, e.account) +
+                (fits < 1 ? "not even one window fits: choose a smaller model or context"
+                          : fmt::format("--batch {} would fit", fits)));
+  }
+}
+
+std::int64_t Trainer::largest_batch(std::size_t reach) {
+  const Device device = model_.options().device;
+  const auto held_with = [&](std::int64_t windows) -> std::optional<double> {
+    unsettled_.reset();
+    optimizer_.zero_grad();
+    batches_ = batches_of(windows);
+    release_cached_memory(device);
+    try {
+      StepMetrics metrics;
+      gradients(1, 1, &metrics);
+      optim::first_not_finite(model_.parameters());
+      return static_cast<double>(held_memory(device));
+    } catch (const OutOfMemory&) {
+      return std::nullopt;
+    }
+  };
+  const auto one = held_with(1), two = held_with(2);
+  const std::int64_t less = settings_.batch - 1;
+  if (!one || !two) return std::min<std::int64_t>(one ? 1 : 0, less);
+  const double each = std::max(*two - *one, 1.0), left = std::max(static_cast<double>(reach) - *two, 0.0);
+  std::int64_t fits = std::min(2 + static_cast<std::int64_t>(left / each), less);
+  while (fits > 2 && !held_with(fits)) fits -= (fits + 15) / 16;
+  return fits;
+}
+
+void Trainer::try_step(std::int64_t n) {
   const auto start = std::chrono::steady_clock::now();
   StepMetrics metrics;
   metrics.step = n;

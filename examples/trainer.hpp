@@ -5,6 +5,7 @@
 #include "autograd/host_copy.hpp"
 #include "data/batches.hpp"
 #include "data/corpus.hpp"
+#include "data/prefetched_batches.hpp"
 #include "examples/run_log.hpp"
 #include "examples/settings.hpp"
 #include "nn/deepseek_lm.hpp"
@@ -63,7 +64,13 @@ class Trainer {
     double loss() const;
   };
 
+  data::PrefetchedBatches batches_of(std::int64_t windows) const;
+  /// Runs step n. An Error where it does not fit into the device's memory, with the largest batch that would.
   void step(std::int64_t n);
+  void try_step(std::int64_t n);
+  /// The most windows per micro-batch that fit where `reach` bytes can be held, by what one and two took; tried, too. 0
+  /// where not even one does. Gradients and statistics are lost.
+  std::int64_t largest_batch(std::size_t reach);
   /// Adds the gradients of the step's micro-batches up, each loss times `scale`. `logged` gets their accuracy.
   Figures gradients(std::int64_t n, double scale, StepMetrics* logged);
   /// Throws what a loss or a gradient that is not finite deserves; a gradient that is not may be skipped instead.
@@ -76,7 +83,8 @@ class Trainer {
   TrainSettings settings_;
   RunLog& log_;
   std::function<bool()> stopped_;
-  data::RandomBatches batches_;
+  const std::vector<std::int32_t>& tokens_;
+  data::PrefetchedBatches batches_;
   optim::AdamW optimizer_;
   optim::Schedule schedule_;
   std::optional<optim::LossScaler> scaler_;  ///< where activations are float16

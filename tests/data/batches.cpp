@@ -10,6 +10,7 @@
 #include <range/v3/view/sliding.hpp>
 #include <range/v3/view/transform.hpp>
 
+#include "data/prefetched_batches.hpp"
 #include "tests/data/generators.hpp"
 #include "tests/data/support.hpp"
 
@@ -172,6 +173,20 @@ TEST(Batches, RefuseWhatHoldsNoWindow) {
   const SequentialBatches sweep(tokens, 4, 8);
   EXPECT_TRUE(contains(error_of([&] { (void)sweep[sweep.size()]; }), "no batch"));
   EXPECT_TRUE(contains(error_of([&] { (void)sweep[-1]; }), "no batch -1"));
+}
+
+RC_GTEST_PROP(PrefetchedBatches, AreTheDrawnOnesWhateverStepsAreAskedFor, (std::vector<std::uint8_t> steps)) {
+  const Tokens text = positions(50);
+  const RandomBatches drawn(text, 3, 4, 7);
+  PrefetchedBatches batches(drawn, Device::cpu);
+  for (std::size_t i = 0; i < steps.size(); i += 2) steps.insert(steps.begin() + i + 1, steps[i] + 1);  // some in order
+  for (const std::uint8_t step : steps) {
+    const DeviceBatch got = batches[step];
+    const Batch expected = drawn[step];
+    RC_ASSERT(got.inputs.shape() == Shape({3, 4}));
+    RC_ASSERT(got.inputs.to_vector() == std::vector<double>(expected.inputs.begin(), expected.inputs.end()));
+    RC_ASSERT(got.targets.to_vector() == std::vector<double>(expected.targets.begin(), expected.targets.end()));
+  }
 }
 
 }  // namespace

@@ -61,6 +61,28 @@ TEST(Streams, NothingRunsBeforeItIsWaitedFor) {
   EXPECT_EQ(calls, 1);
 }
 
+TEST(Streams, CountTheCallsThatWait) {
+  const StreamHandle stream;
+  const EventHandle event;
+  const DeviceArray<float> x(4);
+  check(cudaDeviceSynchronize());
+  reset_host_waits();
+  for (int i = 0; i < 2; ++i) {  // the second time there is nothing left to wait for
+    if (i == 0) probes::fill(x.data(), 1, 4, stream);
+    if (i == 0) check(cudaEventRecord(event, stream));
+    check(cudaEventSynchronize(event));
+    check(cudaStreamSynchronize(stream));
+    check(cudaDeviceSynchronize());
+  }
+  EXPECT_EQ(host_waits(), (std::map<std::string, std::int64_t>{{"cudaEventSynchronize", 1}}));
+  reset_host_waits();
+  float pageable[4];
+  check(cudaMemcpyAsync(pageable, x.data(), sizeof pageable, cudaMemcpyDeviceToHost, stream));
+  check(cudaStreamSynchronize(stream));
+  EXPECT_EQ(host_waits(), (std::map<std::string, std::int64_t>{{"cudaMemcpyAsync of memory that is not pinned", 1},
+                                                               {"cudaStreamSynchronize", 1}}));
+}
+
 TEST(Streams, OneStreamKeepsItsOrder) {
   for (const Order order : all_orders) {
     EXPECT_EQ(times(order, 10,

@@ -3,10 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <iostream>
 #include <limits>
 #include <map>
 
 #include "autograd/autograd.hpp"
+#include "autograd/memory.hpp"
 #include "cuda/backend.hpp"
 #include "cuda/emulated/control.hpp"
 #include "examples/presets.hpp"
@@ -38,7 +40,8 @@ class Steps : public ::testing::Test {
     ::testing::internal::CaptureStdout();
   }
   ~Steps() override {
-    ::testing::internal::GetCapturedStdout();
+    const std::string printed = ::testing::internal::GetCapturedStdout();
+    if (HasFailure()) std::cout << printed;  // with what is wrong
     std::filesystem::remove_all(folder);
   }
 
@@ -105,6 +108,59 @@ TEST_F(Steps, KeepAGradientThatIsNotFiniteFromTheWeightsAndTellOfItDuringTheNext
   EXPECT_EQ(norms.rbegin()->first, 3);
   EXPECT_EQ(norms[3], norms[2]);
   EXPECT_NE(norms[2], norms[1]);
+}
+
+TEST_F(Steps, FindTheirBatchesOnTheDeviceWhateverRunsFirstAndWaitForNone) {
+  const data::RandomBatches drawn(corpus.train, 3, 16, 9);
+  for (const cuda_emulated::Order order : cuda_emulated::all_orders) {
+    for (std::uint64_t seed = 0; seed < 5; ++seed) {
+      cuda_emulated::set_order(order, seed);
+      data::PrefetchedBatches batches(drawn, Device::cuda_emulated);
+      std::vector<data::DeviceBatch> there;
+      std::vector<Tensor> doubled;
+      cuda_emulated::reset_host_waits();
+      const std::vector<std::int64_t> steps = {4, 5, 6, 2, 3, 9};
+      for (const std::int64_t step : steps) {
+        there.push_back(batches[step]);
+        const Tensor x = there.back().inputs.to(DType::float32);
+        doubled.push_back(x + x);
+      }
+      EXPECT_EQ(cuda_emulated::host_waits(), Waits());
+      for (std::size_t i = 0; i < steps.size(); ++i) {
+        const data::Batch b = drawn[steps[i]];
+        const data::DeviceBatch& batch = there[i];
+        const std::vector<double> inputs(b.inputs.begin(), b.inputs.end());
+        EXPECT_EQ(batch.inputs.to_vector(), inputs) << name_of(order) << " seed " << seed;
+        EXPECT_EQ(batch.targets.to_vector(), std::vector<double>(b.targets.begin(), b.targets.end()));
+        EXPECT_EQ((doubled[i] - batch.inputs.to(DType::float32)).to_vector(), inputs);
+      }
+    }
+  }
+}
+
+/// Memory for some windows, no more: the batch that is named trains, and half as many windows more do not.
+TEST_F(Steps, NameTheLargestBatchThatFitsWhereMemoryEnds) {
+  preset.training.steps = 2;
+  const auto said_with = [&](std::int64_t batch) {
+    preset.training.batch = batch;
+    release_cached_memory(Device::cuda_emulated);
+    return error_of([&] { train([](std::int64_t, const DeepSeekLM&) {}); });
+  };
+  const std::size_t capacity = cuda_emulated::memory_statistics().capacity_bytes;
+  release_cached_memory(Device::cuda_emulated);
+  cuda_emulated::set_memory_capacity(cuda_emulated::memory_statistics().bytes + (std::size_t{8} << 20));
+  const std::string said = said_with(64);
+  const std::string after = " MiB; --batch ";
+  EXPECT_TRUE(said.starts_with("step 1: out of device memory: asked for ")) << said;
+  EXPECT_NE(said.find("MiB, tensors hold "), std::string::npos) << said;
+  const std::size_t at = said.find(after);
+  ASSERT_NE(at, std::string::npos) << said;
+  EXPECT_TRUE(said.ends_with(" would fit")) << said;
+  const std::int64_t fits = std::stoll(said.substr(at + after.size()));
+  EXPECT_GE(fits, 2);
+  EXPECT_EQ(said_with(fits), "") << said;
+  EXPECT_NE(said_with(fits + fits / 2 + 1), "") << said;
+  cuda_emulated::set_memory_capacity(capacity);
 }
 
 }  // namespace

@@ -13,6 +13,8 @@ same_training() {
   "$bin/train" "${small[@]}" --dtype "$1" --out "$1-cpu" >out 2>&1 || fail "train in $1 on the CPU: $(tail -n 3 out)"
   "$bin/train" "${small[@]}" --dtype "$1" --device "$device" --no-tf32 --out "$1-there" >out 2>&1 ||
     fail "train in $1 on $device: $(tail -n 3 out)"
+  grep -Eq "^memory of $device: at most [0-9.]+ MiB in tensors at once, [0-9.]+ MiB taken from the device\$" out ||
+    fail "train does not say what memory it took: $(tail -n 4 out)"
   paste <(losses "$1-cpu") <(losses "$1-there") | awk -v dtype="$1" -v most="$2" '
     $1 != $3 { print "steps differ: " $0; bad = 1 }
     { d = ($2 - $4) / $2; if (d < 0) d = -d; if (d > worst) worst = d; n++ }
