@@ -8,24 +8,26 @@ bin=$1 device=$2
 
 small=(--preset tiny --steps 10 --set sample_tokens=0 --set log_every=1)
 losses() { sed -n 's/.*"step":\([0-9]*\),.*"loss":\([0-9.e+-]*\),.*/\1 \2/p' "$1/metrics.jsonl"; }
-# same_training DTYPE MOST: the losses of ten steps on both devices differ by no more than MOST, relatively.
+# same_training DTYPE EARLY MOST: on both devices the losses differ by no more than EARLY over the first five steps and by no
+# more than MOST over all ten, relatively.
 same_training() {
   "$bin/train" "${small[@]}" --dtype "$1" --out "$1-cpu" >out 2>&1 || fail "train in $1 on the CPU: $(tail -n 3 out)"
   "$bin/train" "${small[@]}" --dtype "$1" --device "$device" --no-tf32 --out "$1-there" >out 2>&1 ||
     fail "train in $1 on $device: $(tail -n 3 out)"
   grep -Eq "^memory of $device: at most [0-9.]+ MiB in tensors at once, [0-9.]+ MiB taken from the device\$" out ||
     fail "train does not say what memory it took: $(tail -n 4 out)"
-  paste <(losses "$1-cpu") <(losses "$1-there") | awk -v dtype="$1" -v most="$2" '
+  paste <(losses "$1-cpu") <(losses "$1-there") | awk -v dtype="$1" -v early="$2" -v most="$3" '
     $1 != $3 { print "steps differ: " $0; bad = 1 }
-    { d = ($2 - $4) / $2; if (d < 0) d = -d; if (d > worst) worst = d; n++ }
-    END { printf "%s: %d steps, largest relative difference of the loss %.2g\n", dtype, n, worst
-          exit bad || n != 10 || worst > most }' || fail "the losses in $1 differ"
+    { d = ($2 - $4) / $2; if (d < 0) d = -d; if (d > worst) worst = d; if (++n == 5) first = worst }
+    END { printf "%s: largest relative difference of the loss %.2g in 5 steps, %.2g in %d\n", dtype, first, worst, n
+          exit bad || n != 10 || first > early || worst > most }' || fail "the losses in $1 differ"
 }
-same_training f32 1e-4
-# Where float32's error lies across a border, an activation is rounded to the other neighbour, 2^-7 or 2^-10 of it away.
-# Few are, and the loss is a mean over all positions: a quarter of that is far more than ten steps make of them.
-same_training bf16 2e-3
-same_training f16 2.4e-4
+same_training f32 1e-4 1e-4
+# Where float32's error lies across a border, an activation is rounded to the other neighbour, 2^-7 or 2^-10 of it away. Few
+# are, and the loss is a mean over all positions, so that a fortieth of that is far more than it makes at first. Training then
+# amplifies it: one token near a tie that goes to another expert moves the loss by some 1e-4, as 16 bits themselves do.
+same_training bf16 2e-4 2e-3
+same_training f16 2.5e-5 2e-3
 
 "$bin/train" "${small[@]}" --device "$device" --tf32 --out rounded >out 2>&1 || fail "train with TensorFloat-32: $(tail -n 3 out)"
 cmp -s <(losses f32-there) <(losses rounded) && fail "--tf32 changes nothing"
