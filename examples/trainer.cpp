@@ -93,23 +93,23 @@ void Trainer::check(const Figures& f, bool may_skip) const {
   const double loss = f.loss();
   if (!std::isfinite(loss))
     throw Diverged(fmt::format("step {}: the loss is {}", f.step, std::abs(loss)) + calmer(f.lr));
-  require(may_skip || std::isfinite(f.clipped->norm()), [&] {
+  require(may_skip || std::isfinite(f.clipped.norm()), [&] {
     return fmt::format(
                "step {}: the loss is {:.4f}, and the gradient of '{}' is not finite and does not reach the weights",
-               f.step, loss, f.clipped->not_finite()) +
+               f.step, loss, f.clipped.not_finite()) +
            calmer(f.lr);
   });
 }
 
 void Trainer::settle() {
-  if (!unsettled_) return;
-  const Figures figures = *std::exchange(unsettled_, std::nullopt);
-  check(figures, false);
-  log_.progress(figures.step, figures.loss());
+  const std::optional<Figures> figures = std::exchange(unsettled_, std::nullopt);
+  if (!figures) return;
+  check(*figures, false);
+  log_.progress(figures->step, figures->loss());
 }
 
-Trainer::Figures Trainer::gradients(std::int64_t n, double scale, StepMetrics* logged) {
-  Figures figures{.step = n};
+std::vector<HostCopy> Trainer::gradients(std::int64_t n, double scale, StepMetrics* logged) {
+  std::vector<HostCopy> losses;
   const double share = 1.0 / static_cast<double>(settings_.accumulate);
   ProfileSection part;
   for (std::int64_t micro = 0; micro < settings_.accumulate; ++micro) {
@@ -121,10 +121,10 @@ Trainer::Figures Trainer::gradients(std::int64_t n, double scale, StepMetrics* l
     part.next("backward");
     tape.backward(loss.total, full({}, share * scale, loss.total.options()));
     part.next("metrics");
-    figures.losses.emplace_back(loss.cross_entropy);
+    losses.emplace_back(loss.cross_entropy);
     if (logged != nullptr) logged->accuracy += share * accuracy(loss.logits, targets);
   }
-  return figures;
+  return losses;
 }
 
 void Trainer::step(std::int64_t n) {
@@ -170,17 +170,18 @@ void Trainer::try_step(std::int64_t n) {
   const bool swept = settings_.due(settings_.validate_every, n);
   const bool logged = n == 1 || settings_.due(settings_.log_every, n) || swept;
   const double scale = scaler_ ? scaler_->scale() : 1;
-  Figures figures = gradients(n, scale, logged ? &metrics : nullptr);
+  std::vector<HostCopy> losses = gradients(n, scale, logged ? &metrics : nullptr);
   settle();  // of the step before, whose figures have come by now
   ProfileSection part;
   part.next("clip");
-  metrics.lr = figures.lr = schedule_(n - 1);
+  metrics.lr = schedule_(n - 1);
   optimizer_.set_lr(metrics.lr);
-  figures.clipped = optim::clip_by_global_norm(model_.parameters(), settings_.clip, scale);
+  Figures figures{n, metrics.lr, std::move(losses),
+                  optim::clip_by_global_norm(model_.parameters(), settings_.clip, scale)};
   // On a GPU the host does not wait for figures that nobody is to see: the device itself keeps what is not finite from the
   // weights, and the next step tells.
   const bool now = logged || scaler_ || model_.options().device == Device::cpu;
-  const bool skipped = scaler_ && !scaler_->update(figures.clipped->not_finite().empty());
+  const bool skipped = scaler_ && !scaler_->update(figures.clipped.not_finite().empty());
   if (now) check(figures, skipped);
   std::vector<RouterStatistics> routers;
   if (skipped) {
@@ -195,7 +196,7 @@ void Trainer::try_step(std::int64_t n) {
     });
   } else {
     part.next("optimizer");
-    optimizer_.step(*figures.clipped);
+    optimizer_.step(figures.clipped);
     part.next("router bias");
     routers = model_.update_router_bias();
   }
@@ -203,15 +204,14 @@ void Trainer::try_step(std::int64_t n) {
   if (n == 1 && settings_.steps > 1) Profile::forget_warm_up();
   window_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   window_tokens_ += settings_.batch * settings_.accumulate * model_.config().context;
-  if (now) {
-    log_.progress(n, figures.loss());
-  } else {
-    unsettled_ = std::move(figures);
-  }
+  if (now) log_.progress(n, figures.loss());
   if (logged || settings_.due(settings_.sample_every, n)) require_finite_weights(n);
-  if (!logged) return;
+  if (!logged) {
+    if (!now) unsettled_ = std::move(figures);
+    return;
+  }
   metrics.loss = figures.loss();
-  metrics.grad_norm = figures.clipped->norm();
+  metrics.grad_norm = figures.clipped.norm();
   metrics.max_vio = mean_max_vio(routers);
   metrics.expert_counts = summed_loads(routers);
   metrics.tokens_per_s = static_cast<double>(window_tokens_) / window_seconds_;

@@ -56,10 +56,10 @@ class Trainer {
  private:
   /// What a step showed that may still be on its way from the device.
   struct Figures {
-    std::int64_t step = 0;
-    double lr = 0;
-    std::vector<HostCopy> losses{};  ///< of its micro-batches
-    std::optional<optim::Clipped> clipped{};
+    std::int64_t step;
+    double lr;
+    std::vector<HostCopy> losses;  ///< of its micro-batches
+    optim::Clipped clipped;
 
     double loss() const;
   };
@@ -71,8 +71,9 @@ class Trainer {
   /// The most windows per micro-batch that fit where `reach` bytes can be held, by what one and two took; tried, too. 0
   /// where not even one does. Gradients and statistics are lost.
   std::int64_t largest_batch(std::size_t reach);
-  /// Adds the gradients of the step's micro-batches up, each loss times `scale`. `logged` gets their accuracy.
-  Figures gradients(std::int64_t n, double scale, StepMetrics* logged);
+  /// Adds the gradients of the step's micro-batches up, each loss times `scale`, and returns the losses. `logged` gets their
+  /// accuracy.
+  std::vector<HostCopy> gradients(std::int64_t n, double scale, StepMetrics* logged);
   /// Throws what a loss or a gradient that is not finite deserves; a gradient that is not may be skipped instead.
   void check(const Figures& figures, bool may_skip) const;
   /// Checks and shows the step before, where that has not been done yet.

@@ -54,6 +54,7 @@ Optimizer::Optimizer(const Parameters& parameters, double lr, std::vector<std::s
 
 std::vector<double> Optimizer::Group::weight_decay(double rate) const {
   std::vector<double> all;
+  all.reserve(decays.size());
   for (const bool each : decays) all.push_back(each ? rate : 0);
   return all;
 }
