@@ -226,6 +226,7 @@ RC_GTEST_PROP(Streams, AGraphWithItsEventsIsOrdered, ()) {
   draw_order();
   const int nodes = draw_between(1, 25), lanes = draw_between(1, 4), cells = draw_between(2, 6);
   std::vector<std::unique_ptr<StreamHandle>> streams;
+  streams.reserve(lanes);
   for (int i = 0; i < lanes; ++i) streams.push_back(std::make_unique<StreamHandle>(cudaStreamNonBlocking));
   std::vector<std::unique_ptr<DeviceArray<float>>> memory;
   std::vector<float> expected(cells);
