@@ -62,7 +62,8 @@ void visit_with_weight(DType dtype, const Tensor& weight, F&& f) {
   });
 }
 
-/// Its first element, as any type of the same size: this backend's 16-bit floats stand for folio's. Null where it is undefined or has none, since a view of nothing may point anywhere.
+/// Its first element, as any type of the same size: this backend's 16-bit floats stand for folio's. Null where it is
+/// undefined or has none, since a view of nothing may point anywhere.
 template <typename T>
 T* pointer(const Tensor& x) {
   return x.defined() && x.numel() > 0 ? x.ptr<T>() : nullptr;
