@@ -8,6 +8,8 @@
 #   --threads N     all cores if not given
 #   --build DIR     the build that is timed: build/release if not given
 #   --eager         leave torch.compile out, which takes minutes to warm up
+#   --python PATH   the Python whose PyTorch is timed; if not given, the first of build/peer/venv's, /usr/bin/python3's and
+#                   python3's that has one
 #   --no-install    take the PyTorch that is there
 #   --busy          measure although other programs run, and say so
 # PyTorch comes from PyPI into build/peer/venv (gigabytes, once), or else is Debian's python3-torch.
@@ -17,10 +19,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . tests/bench/machine.sh
 
 given=("$@")
-preset=shakespeare-char batch='' windows=5 steps=20 threads=$(bench_cores) build=build/release install=1 busy=0 eager=0
+preset=shakespeare-char batch='' windows=5 steps=20 threads=$(bench_cores) build=build/release install=1 busy=0 eager=0 python=''
 while (($#)); do
   case $1 in
-    --preset | --batch | --windows | --steps | --threads | --build)
+    --preset | --batch | --windows | --steps | --threads | --build | --python)
       [[ -n ${2:-} ]] || folio_stop "compare.sh: $1 needs a value"
       printf -v "${1#--}" %s "$2"
       shift
@@ -28,7 +30,7 @@ while (($#)); do
     --eager) eager=1 ;;
     --no-install) install=0 ;;
     --busy) busy=1 ;;
-    -h | --help) sed -n '2,13s/^# \{0,1\}//p' tests/bench/compare.sh && exit ;;
+    -h | --help) sed -n '2,15s/^# \{0,1\}//p' tests/bench/compare.sh && exit ;;
     *) folio_stop "compare.sh: unknown argument '$1' (--help lists them)" ;;
   esac
   shift
@@ -60,10 +62,14 @@ install_torch() {
   echo "compare.sh: installing PyTorch into build/peer/venv" >&2
   python3 -m venv build/peer/venv >&2 && build/peer/venv/bin/python -m pip install -q torch >&2 && return
   echo "compare.sh: that failed; trying Debian's python3-torch" >&2
-  folio_may_install && folio_apt install -y --no-install-recommends python3-torch >&2
+  folio_may_install && folio_apt install -y --no-install-recommends python3-torch libopenblas0-pthread >&2
 }
-if ((install)) && ! has_torch build/peer/venv/bin/python; then install_torch || true; fi
-python=$(find_python)
+if [[ -n $python ]]; then
+  has_torch "$python" || folio_stop "compare.sh: --python: $python has no PyTorch"
+else
+  if ((install)) && ! has_torch build/peer/venv/bin/python; then install_torch || true; fi
+  python=$(find_python)
+fi
 [[ -n $python ]] || folio_stop "compare.sh: there is no PyTorch: install python3-torch, or leave --no-install out"
 
 bench_machine $busy bash tests/bench/compare.sh "${given[@]}"
