@@ -20,9 +20,9 @@ namespace {
 
 /// What the latent cache takes, as the allocator counts it, beside what plain multi-head attention would keep.
 std::string cache_size(const DeepSeekLM& model) {
-  const LatentCache cache(model.config(), 1, model.options(), 1);
+  const LatentCache cache = model.make_cache(1, 1);
   return fmt::format("cache: {} bytes per token, {} in plain attention\n", cache.bytes_per_token(),
-                     LatentCache::plain_attention_bytes_per_token(model.config(), model.options().dtype));
+                     LatentCache::plain_attention_bytes_per_token(model.config(), cache.dtype()));
 }
 
 }  // namespace

@@ -46,8 +46,13 @@ class DeepSeekLM : public Module {
 
   const DeepSeekConfig& config() const { return config_; }
   Options options() const { return embed_tokens.weight.options(); }
-  /// Of activations while training: the configuration's 16-bit dtype, or else that of the parameters.
+  /// Of activations: the configuration's 16-bit dtype, or else that of the parameters.
   DType activation_dtype() const { return is_half(config_.dtype) ? config_.dtype : options().dtype; }
+  /// Room for `capacity` tokens of each of `batch` sequences (0: the context), in the dtype of the activations and where
+  /// the parameters are, so that decoding computes as `logits` does.
+  LatentCache make_cache(std::int64_t batch, std::int64_t capacity = 0) const {
+    return {config_, batch, {activation_dtype(), options().device}, capacity};
+  }
 
   /// ids (B, T) index, T ≤ context → (B, T, vocab).
   Tensor logits(const Tensor& ids, Auxiliary* auxiliary = nullptr);

@@ -87,7 +87,7 @@ std::vector<std::int32_t> generate(DeepSeekLM& model, std::span<const std::int32
   std::vector<std::int32_t> tokens(prompt.begin(), prompt.end()), made;
   std::optional<LatentCache> cache;
   const std::int64_t longest = std::ssize(prompt) + std::min(count, context);  // what the cache ever holds
-  if (options.cache) cache.emplace(model.config(), 1, model.options(), std::min(context, longest));
+  if (options.cache) cache = model.make_cache(1, std::min(context, longest));
 
   for (std::int64_t i = 0; i < count; ++i) {
     Tensor logits;  // (1, n, vocab): the last row counts

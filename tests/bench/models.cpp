@@ -137,7 +137,7 @@ void run_decode(benchmark::State& state, const Preset& preset, std::int64_t posi
   Generator generator(1);
   DeepSeekLM model(preset.model, generator, {DType::float32, place.device});
   model.eval();
-  LatentCache cache(preset.model, 1, {model.activation_dtype(), place.device});
+  LatentCache cache = model.make_cache(1);
   const std::vector<std::int32_t> tokens = drawn_tokens(position, preset.model.vocab_size);
   if (position > 1)
     model.decode(from_indices(std::span(tokens).first(tokens.size() - 1), {1, position - 1}).to(place.device), cache,

@@ -148,6 +148,7 @@ for dtype in bf16 f16; do
     'BEGIN { d = a - b; exit !(a > 0 && b > 0 && d < 0.03 && d > -0.03) }' || fail "validation in $dtype is not near float32's"
   for flag in '' --no-cache; do
     "$bin/generate" --from run-$dtype --prompt 'The ' --tokens 10 $flag >text 2>err || fail "no text from a $dtype run: $(cat err)"
+    [[ $flag ]] || grep -q '; cache: 192 bytes per token, 512 in plain attention$' err || fail "the cache of a $dtype run: $(cat err)"
   done
 done
 

@@ -358,6 +358,42 @@ TEST(LM, DecodesInTheDtypeOfTheCache) {
   }
 }
 
+/// Root of the mean square of a − b.
+double distance(const Tensor& a, const Tensor& b) { return deviation(a.to(DType::float64) - b.to(DType::float64)); }
+
+/// Against the same model in float64: what 16 bits cost the full forward they may cost decoding, whose products are other
+/// ones, twice. (Layers without experts: one rounding may send a token near a tie elsewhere.)
+FOLIO_PROPERTY(LM, DecodingIn16BitsIsAsNearFloat64AsTheFullForward) {
+  Draw draw(seed);
+  DeepSeekConfig c = drawn_config(draw);
+  c.first_k_dense = c.num_hidden_layers;
+  Generator g(1), h(1);
+  DeepSeekLM exact(c, g, wide);
+  randomize(exact, draw);
+  c.dtype = draw.chance(0.5) ? DType::bfloat16 : DType::float16;
+  DeepSeekLM model(c, h);
+  model.load_state(exact.state());
+  exact.load_state(model.state());  // float32's numbers
+  exact.eval();
+  model.eval();
+  const std::int64_t batch = draw.integer(1, 3), length = draw.integer(2, c.context);
+  const Tensor ids = draw.indices({batch, length}, c.vocab_size);
+  LatentCache cache = model.make_cache(batch);
+  RC_ASSERT(cache.dtype() == c.dtype);
+  Tensors chunks;
+  for (std::int64_t at = 0; at < length;) {
+    const std::int64_t n = draw.chance(0.5) ? 1 : draw.integer(1, length - at);
+    chunks.push_back(model.decode(ids.slice(1, at, at + n), cache));
+    at += n;
+  }
+  const Tensor truth = exact.logits(ids), full = model.logits(ids), decoded = concat(chunks, 1);
+  RC_ASSERT(decoded.dtype() == c.dtype);
+  const double last_bit = c.dtype == DType::bfloat16 ? 0x1p-8 : 0x1p-11;
+  RC_ASSERT(distance(decoded, truth) <= 2 * (distance(full, truth) + last_bit * deviation(truth)));
+  shares.note("in bfloat16", c.dtype == DType::bfloat16, 30);
+  shares.note("in several chunks", chunks.size() > 1, 70);
+}
+
 TEST(LM, AStepDownTheGradientLowersTheLoss) {
   Draw draw(1);
   const DeepSeekConfig c = small_config();

@@ -52,7 +52,7 @@ Values step_and_decode(const DeepSeekConfig& config, Device device) {
   model.update_router_bias();
   for (const Parameter& b : model.buffers()) all.emplace_back(b.name, b.value.to_vector());
   model.eval();
-  LatentCache cache(config, 3, model.options());
+  LatentCache cache = model.make_cache(3);
   all.emplace_back("prefill", model.decode(inputs.slice(1, 0, 5), cache, true).to_vector());
   all.emplace_back("decode", model.decode(inputs.slice(1, 5, 6), cache, true).to_vector());
   return all;
