@@ -19,7 +19,19 @@ Tensors evaluate(const Function& f, const Tensors& inputs) {
   return outputs;
 }
 
-Run vjp(const Function& f, const Tensors& inputs, const Tensors& cotangents, const Needs& needs) {
+namespace {
+/// Past the tape, which would object.
+void overwrite(const Tensor& y, const Tensor& values) {
+  if (!y.is_contiguous() || !(y.shape() == values.shape())) return;
+  visit_bits(y.dtype(), [&](auto bits) {
+    using T = decltype(bits);
+    std::copy_n(values.contiguous().ptr<T>(), y.numel(), y.ptr<T>());
+  });
+}
+}  // namespace
+
+Run vjp(const Function& f, const Tensors& inputs, const Tensors& cotangents, const Needs& needs,
+        const Tensors& results) {
   Tensors leaves;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     leaves.push_back(inputs[i].defined() ? inputs[i].detach() : Tensor());
@@ -33,6 +45,7 @@ Run vjp(const Function& f, const Tensors& inputs, const Tensors& cotangents, con
       roots.push_back(y);
       seeds.push_back(cotangents[run.outputs.size()]);
     }
+    if (!results.empty()) overwrite(y, results[run.outputs.size()]);
     run.outputs.push_back(y.detach());
   }
   if (!roots.empty()) tape.backward(roots, seeds);

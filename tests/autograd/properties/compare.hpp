@@ -18,8 +18,10 @@ using Needs = std::vector<bool>;
 Needs all_floats(const Tensors& inputs);
 
 /// f at these inputs and its vector-Jacobian product with `cotangents`, one for each output, undefined for index outputs.
-/// The inputs become leaves as they are, whatever their layout.
-Run vjp(const Function& f, const Tensors& inputs, const Tensors& cotangents, const Needs& needs);
+/// The inputs become leaves as they are, whatever their layout. Backward finds `results`, where given, in place of what f
+/// gave: packed outputs of the same types, which ops may have saved.
+Run vjp(const Function& f, const Tensors& inputs, const Tensors& cotangents, const Needs& needs,
+        const Tensors& results = {});
 inline Run vjp(const Function& f, const Tensors& inputs, const Tensors& cotangents) {
   return vjp(f, inputs, cotangents, all_floats(inputs));
 }

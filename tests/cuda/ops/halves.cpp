@@ -2,7 +2,9 @@
 // neighbours, save for float32's own error. That is measured, and multiplied, as the property of precision does it: by what
 // a change of every input and cotangent in float32's last bit does to the float64 result. Neighbours are few: float32's
 // error, some 2^-20, must lie across the border between them, which are 2^-7 or 2^-10 apart; half of all elements would be
-// neighbours where something were cut off instead of rounded, or rounded twice.
+// neighbours where something were cut off instead of rounded, or rounded twice. A gradient is a function of what forward
+// saved, too: of a result that is a neighbour, it is another gradient, by as much as that result weighs in it, which may be
+// many steps. So the CPU's backward gets the device's results.
 #include "tests/cuda/ops/halves.hpp"
 
 #include <algorithm>
@@ -84,7 +86,10 @@ void compare(Trial& t, DType dtype) {
   const Tensors outputs = evaluate(f, here), outputs_there = evaluate(f, there), exact_outputs = evaluate(f, exact);
   const Tensors v = converted(random_cotangents(outputs, t.draw), outputs);
   const Tensors w = converted(v, exact_outputs);
-  const Tensors want = joined(vjp(f, here, v)), got = joined(vjp(f, there, converted(v, outputs_there)));
+  const Run run_there = vjp(f, there, converted(v, outputs_there));
+  Run run_here = vjp(f, here, v, all_floats(here), on_cpu(run_there.outputs));
+  run_here.outputs = outputs;
+  const Tensors want = joined(run_here), got = joined(run_there);
   const Tensors wide = converted(joined(vjp(f, exact, w)), DType::float64, Device::cpu);
   std::vector<double> effect(got.size(), 0.0);
   for (int round = 0; round < 3; ++round) {
