@@ -1,32 +1,24 @@
 // Ties follow the stated rule, in values, indices and gradients: the lowest index among equals wins, −0 equals 0, and
-// NaN is beyond every number. Built for the CPU, and with FOLIO_TEST_ON_GPU for the CUDA device that it is linked with, where
-// the suite is CudaTies.
+// NaN is beyond every number. On the CPU, and on the CUDA device that it is linked with; CMake names the suite, which is
+// Ties or CudaTies.
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
 
 #include "autograd/autograd.hpp"
-#include "tests/shares.hpp"
-#ifdef FOLIO_TEST_ON_GPU
 #include "tests/cuda/ops/under_test.hpp"
-#define FOLIO_PROPERTY_HERE(name) FOLIO_PROPERTY(CudaTies, name)
-#else
-#define FOLIO_PROPERTY_HERE(name) FOLIO_PROPERTY(Ties, name)
-#endif
+#include "tests/shares.hpp"
+
+#define FOLIO_PROPERTY_OF(suite, name) FOLIO_PROPERTY(suite, name)
+#define FOLIO_PROPERTY_HERE(name) FOLIO_PROPERTY_OF(FOLIO_TIES_SUITE, name)
 
 namespace folio::testing {
 namespace {
 
 using Values = std::vector<double>;
 
-Device place() {
-#ifdef FOLIO_TEST_ON_GPU
-  return under_test::device;
-#else
-  return Device::cpu;
-#endif
-}
+Device place() { return under_test::device; }
 
 bool coin() { return between(0, 1) == 1; }
 /// Short, or longer than a warp and than the columns that the CPU takes at once.
