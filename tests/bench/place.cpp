@@ -11,12 +11,8 @@ std::string Place::description() const {
 
 Place chosen_place(const std::string& name, DType dtype) {
   Place place{.device = examples::chosen_device(name), .dtype = dtype};
-#ifdef FOLIO_HAS_CUDA
   if (place.device == Device::cuda) place.clock = &cuda::gpu_clock;
-#endif
-#ifdef FOLIO_HAS_CUDA_EMULATED
   if (place.device == Device::cuda_emulated) place.clock = &cuda_emulated::gpu_clock;
-#endif
   return place;
 }
 

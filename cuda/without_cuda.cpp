@@ -1,0 +1,16 @@
+// Linked by programs that offer device cuda where the build lacks it.
+#include "autograd/error.hpp"
+#include "cuda/backend.hpp"
+#include "cuda/clock.hpp"
+
+namespace folio::cuda {
+
+void enable() {
+  throw Error(
+      "device cuda: this build has no CUDA backend, since there was no nvcc; device cuda-emulated runs the same "
+      "kernels on the CPU");
+}
+
+constexpr GpuClock gpu_clock = {};
+
+}  // namespace folio::cuda
