@@ -6,22 +6,48 @@ caller=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . tests/install.sh
 
+# Whatever is wrong and can be seen is refused before minutes of building; train has the last word.
+stop() { echo "quickstart.sh: ${1//$'\n'/ }; see bash examples/quickstart.sh --help" >&2 && exit 2; }
+
+# OPTION VALUE REGEX WHAT: a value of that form.
+value_like() { [[ $2 =~ ^$3$ ]] || stop "$1 takes $4, not '$2'"; }
+from_one='0*[1-9][0-9]*' names=$(sed -n 's/.*[.]name = "\([^"]*\)".*/\1/p' examples/presets.cpp)
+
 # PATH, as meant in the caller's folder.
 from_caller() { (cd "$caller" && realpath -m "$1"); }
 
 install=1 out='' preset=shakespeare-cpu count=0 options=()
 while (($#)); do
   case $1 in
-    --preset=* | --out=* | --data=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
-    --no-install) install=0 ;;
-    --preset) preset=${2:?quickstart.sh: --preset needs a name} && shift ;;
-    --out) out=$(from_caller "${2:?quickstart.sh: --out needs a folder}") && shift ;;
-    --data) options+=(--data "$(from_caller "${2:?quickstart.sh: --data needs a text}")") && shift ;;
-    --count) count=1 ;;
+    --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
+    --no-install) install=0 && shift && continue ;;
+    --count) count=1 && shift && continue ;;
+    --profile | --tf32 | --no-tf32) options+=("$1") && shift && continue ;;
     -h | --help) sed -n '2,3s/^# \{0,1\}//p' examples/quickstart.sh && exit ;;
-    *) options+=("$1") ;;
+    --preset | --out | --data | --steps | --batch | --accumulate | --threads | --seed | --lr | --device | --gemm | --dtype | --set) ;;
+    *) stop "no option '$1'" ;;
   esac
-  shift
+  [[ -n ${2:-} ]] || stop "$1 needs a value"
+  case $1 in
+    --preset) value_like "$1" "$2" "(${names//$'\n'/|})" "one of ${names//$'\n'/, }" && preset=$2 ;;
+    --out) out=$(from_caller "$2") ;;
+    --data)
+      [[ -f $(from_caller "$2") ]] || stop "--data: there is no file '$2'"
+      options+=(--data "$(from_caller "$2")")
+      ;;
+    *)
+      case $1 in
+        --steps | --batch | --accumulate | --threads) value_like "$1" "$2" "$from_one" 'a whole number from 1' ;;
+        --seed) value_like "$1" "$2" '[0-9]+' 'a whole number from 0' ;;
+        --lr) value_like "$1" "$2" '[0.]*[1-9][0-9.]*([eE][+-]?[0-9]+)?' 'a number above 0' ;;
+        --gemm) value_like "$1" "$2" '(eigen|onednn)' 'eigen or onednn' ;;
+        --dtype) value_like "$1" "$2" '(f32|bf16|f16)' 'f32, bf16 or f16' ;;
+        --set) value_like "$1" "$2" '[a-z_0-9]+=.*' 'key=value' ;;
+      esac
+      options+=("$1" "$2")
+      ;;
+  esac
+  shift 2
 done
 # A run is never overwritten: the first of runs/quickstart, runs/quickstart-2, … that is not there.
 if [[ -z $out ]]; then
