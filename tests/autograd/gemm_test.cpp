@@ -1,10 +1,7 @@
 // The seam of matrix products: every provider gives the product, whatever the layout, and providers agree.
 #include "autograd/cpu/gemm.hpp"
 
-#include <gtest/gtest.h>
-// gtest first, or rapidcheck's part for it does not compile
-#include <rapidcheck/gtest.h>
-
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -13,6 +10,7 @@
 #include "autograd/error.hpp"
 #include "autograd/random.hpp"
 #include "autograd/settings.hpp"
+#include "tests/shares.hpp"
 
 namespace folio::testing {
 namespace {
@@ -94,8 +92,8 @@ Sizes draw_sizes() {
 
 /// The product by every provider against plain sums; whole numbers, so equal to the last bit.
 template <class T, class Out = T>
-void check_product(Sizes s, Layout la, Layout lb, Rows rows_of_c, bool accumulate, bool whole, std::int64_t seed) {
-  Generator generator(static_cast<std::uint64_t>(seed));
+void check_product(Sizes s, Layout la, Layout lb, Rows rows_of_c, bool accumulate, bool whole, std::uint64_t seed) {
+  Generator generator(seed);
   const Stored<T> a(s.m, s.k, la, generator.next_stream()), b(s.k, s.n, lb, generator.next_stream());
   const Stored<Out> before(s.m, s.n, {.rows = rows_of_c}, generator.next_stream());
   std::vector<Out> wanted = before.values;
@@ -127,31 +125,28 @@ Layout draw_layout() {
 }
 
 template <class T, class Out = T>
-bool holds_for_any_layout() {
-  return rc::check([] {
-    const Sizes s = draw_sizes();
-    const Layout a = draw_layout(), b = draw_layout();
-    const Rows rows_of_c = *rc::gen::element(Rows::packed, Rows::apart, Rows::far_apart);
-    const bool add = *rc::gen::arbitrary<bool>(), whole = *rc::gen::arbitrary<bool>();
-    const auto seed = *rc::gen::inRange<std::int64_t>(0, 1 << 20);
-    RC_CLASSIFY(s.m % 64 == 0 && s.k % 64 == 0 && s.m * s.n * s.k > 0, "whole blocks");
-    RC_CLASSIFY(s.m * s.n * s.k == 0, "zero-size");
-    RC_CLASSIFY(s.m == 1 || s.n == 1, "vector");
-    RC_CLASSIFY(a.rows == Rows::repeated || b.rows == Rows::repeated, "rows repeated");
-    RC_CLASSIFY(a.rows == Rows::overlapping || b.rows == Rows::overlapping, "rows overlapping");
-    check_product<T, Out>(s, a, b, rows_of_c, add, whole, seed);
-  });
+void check_any_layout(Shares& shares, std::uint64_t seed) {
+  const Sizes s = draw_sizes();
+  const Layout a = draw_layout(), b = draw_layout();
+  const Rows rows_of_c = *rc::gen::element(Rows::packed, Rows::apart, Rows::far_apart);
+  const bool add = *rc::gen::arbitrary<bool>(), whole = *rc::gen::arbitrary<bool>();
+  const auto either = [&](Rows rows) { return a.rows == rows || b.rows == rows; };
+  shares.note("of whole blocks", s.m % 64 == 0 && s.k % 64 == 0 && s.m * s.n * s.k > 0, 3);
+  shares.note("beyond a block", std::min({s.m, s.n, s.k}) > 0 && std::max({s.m, s.n, s.k}) > 64, 40);
+  shares.note("zero-size", s.m * s.n * s.k == 0, 3);
+  shares.note("transposed", a.transposed || b.transposed, 50);
+  shares.note("with rows repeated", either(Rows::repeated), 8);
+  shares.note("with rows overlapping", either(Rows::overlapping), 8);
+  shares.note("with padded rows", either(Rows::apart) || either(Rows::far_apart), 40);
+  shares.note("accumulating", add, 30);
+  check_product<T, Out>(s, a, b, rows_of_c, add, whole, seed);
 }
 
-TEST(Gemm, IsTheSumOfProductsWithEveryProviderForAnyLayout) { EXPECT_TRUE(holds_for_any_layout<float>()); }
-TEST(Gemm, Bfloat16ProductsAreSummedInFloat32AndRoundedOnce) {
-  EXPECT_TRUE(holds_for_any_layout<bfloat16>());
-  EXPECT_TRUE((holds_for_any_layout<bfloat16, float>()));
-}
-TEST(Gemm, Float16ProductsAreSummedInFloat32AndRoundedOnce) {
-  EXPECT_TRUE(holds_for_any_layout<float16>());
-  EXPECT_TRUE((holds_for_any_layout<float16, float>()));
-}
+FOLIO_PROPERTY(Gemm, IsTheSumOfProductsWithEveryProviderForAnyLayout) { check_any_layout<float>(shares, seed); }
+FOLIO_PROPERTY(Gemm, Bfloat16ProductsAreSummedInFloat32AndRoundedOnce) { check_any_layout<bfloat16>(shares, seed); }
+FOLIO_PROPERTY(Gemm, Bfloat16ProductsIntoFloat32) { check_any_layout<bfloat16, float>(shares, seed); }
+FOLIO_PROPERTY(Gemm, Float16ProductsAreSummedInFloat32AndRoundedOnce) { check_any_layout<float16>(shares, seed); }
+FOLIO_PROPERTY(Gemm, Float16ProductsIntoFloat32) { check_any_layout<float16, float>(shares, seed); }
 
 TEST(Gemm, NotANumberReachesItsRowAndColumnWithEveryProvider) {
   for (GemmProvider provider : gemm_providers()) {
@@ -178,7 +173,8 @@ TEST(Gemm, NotANumberReachesItsRowAndColumnWithEveryProvider) {
 
 TEST(Gemm, ManyShapesDoNotPileUpPrimitives) {
   for (std::int64_t i = 1; i <= 700; ++i) {
-    check_product<float>({64, i, 64}, {}, {.transposed = i % 2 == 0}, Rows::packed, i % 3 == 0, false, i);
+    check_product<float>({64, i, 64}, {}, {.transposed = i % 2 == 0}, Rows::packed, i % 3 == 0, false,
+                         static_cast<std::uint64_t>(i));
   }
 }
 

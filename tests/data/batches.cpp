@@ -33,12 +33,19 @@ bool same(const Batch& a, const Batch& b) {
   return a.inputs == b.inputs && a.targets == b.targets && a.batch == b.batch && a.context == b.context;
 }
 
+void note_sweep(testing::Shares& shares, const SequentialBatches& sweep, std::int64_t n, std::int64_t context) {
+  shares.note("of several batches", sweep.size() > 1, 60);
+  shares.note("of several rows in a batch", sweep.size() > 0 && sweep[0].batch > 1, 30);
+  shares.note("with a rest", (n - 1) % context != 0, 50);
+  shares.note("without one", (n - 1) % context == 0, 5);
+}
+
 bool shaped(const Batch& batch) {
   const auto size = static_cast<std::size_t>(batch.batch * batch.context);
   return batch.batch > 0 && batch.context > 0 && batch.inputs.size() == size && batch.targets.size() == size;
 }
 
-RC_GTEST_PROP(RandomBatches, HoldsWindowsOfTheTextAndWhatFollowsEachToken, ()) {
+FOLIO_PROPERTY(RandomBatches, HoldsWindowsOfTheTextAndWhatFollowsEachToken) {
   const auto context = *rc::gen::inRange<std::int64_t>(1, 40);
   const Tokens tokens = *rc::gen::container<Tokens>(static_cast<std::size_t>(context + *rc::gen::inRange(1, 60)),
                                                     rc::gen::inRange<std::int32_t>(0, 5));
@@ -49,6 +56,10 @@ RC_GTEST_PROP(RandomBatches, HoldsWindowsOfTheTextAndWhatFollowsEachToken, ()) {
   const auto windows = tokens | views::sliding(context + 1) |
                        views::transform([](auto&& window) { return window | ranges::to<Tokens>; }) |
                        ranges::to<std::vector>;
+  shares.note("of a context of several tokens", context > 1, 80);
+  shares.note("of several rows", batch > 1, 60);
+  shares.note("with a choice of windows", windows.size() > 1, 80);
+  shares.note("behind the first step", step > 0, 80);
   const Batch drawn = batches[step];
   const auto starts = batches.starts(step);
   RC_ASSERT(shaped(drawn) && drawn.batch == batch && drawn.context == context && std::ssize(starts) == batch);
@@ -62,11 +73,12 @@ RC_GTEST_PROP(RandomBatches, HoldsWindowsOfTheTextAndWhatFollowsEachToken, ()) {
   }
 }
 
-RC_GTEST_PROP(RandomBatches, AreAFunctionOfSeedStreamAndStepAlone, ()) {
+FOLIO_PROPERTY(RandomBatches, AreAFunctionOfSeedStreamAndStepAlone) {
   const Tokens tokens = positions(100'000);
-  const auto seed = *rc::gen::arbitrary<std::uint64_t>();
   const auto stream = *rc::gen::arbitrary<std::uint64_t>();
   const auto step = *rc::gen::inRange<std::int64_t>(1, 1'000'000);
+  shares.note("of another stream than the first", stream != 0, 80);
+  shares.note("behind the first steps", step > 2, 80);
   const RandomBatches batches(tokens, 8, 16, seed, stream);
   const Batch drawn = batches[step];
   (void)batches[step - 1];  // what was drawn before does not matter
@@ -77,11 +89,12 @@ RC_GTEST_PROP(RandomBatches, AreAFunctionOfSeedStreamAndStepAlone, ()) {
   RC_ASSERT(!same(drawn, RandomBatches(tokens, 8, 16, seed, stream + 1)[step]));
 }
 
-RC_GTEST_PROP(RandomBatches, TwoHalvesAreTheWhole, ()) {
+FOLIO_PROPERTY(RandomBatches, TwoHalvesAreTheWhole) {
   const Tokens tokens = positions(5'000);
-  const auto seed = *rc::gen::arbitrary<std::uint64_t>();
   const auto half = *rc::gen::inRange<std::int64_t>(1, 9);
   const auto step = *rc::gen::inRange<std::int64_t>(0, 10'000);
+  shares.note("of several rows in a half", half > 1, 60);
+  shares.note("behind the first step", step > 0, 80);
   const RandomBatches halves(tokens, half, 4, seed);
   auto starts = halves.starts(2 * step);
   const auto second = halves.starts(2 * step + 1);
@@ -115,12 +128,13 @@ TEST(RandomBatches, StartAnywhereWithTheSameProbability) {
   EXPECT_LT(chi_squared, 43.8);  // 19 degrees of freedom, one in a thousand
 }
 
-RC_GTEST_PROP(SequentialBatches, PredictsEveryTargetOfTheTextExactlyOnceAndInOrder, ()) {
+FOLIO_PROPERTY(SequentialBatches, PredictsEveryTargetOfTheTextExactlyOnceAndInOrder) {
   const auto n = *rc::gen::inRange<std::int64_t>(2, 300);
   const auto batch = *rc::gen::inRange<std::int64_t>(1, 9);
   const auto context = *rc::gen::inRange<std::int64_t>(1, 80);
   const Tokens tokens = positions(n);
   const SequentialBatches sweep(tokens, batch, context);
+  note_sweep(shares, sweep, n, context);
 
   std::vector<Tokens> inputs;
   std::vector<Tokens> targets;
@@ -141,14 +155,16 @@ RC_GTEST_PROP(SequentialBatches, PredictsEveryTargetOfTheTextExactlyOnceAndInOrd
   RC_ASSERT(sweep.targets() == n - 1);
 }
 
-RC_GTEST_PROP(SequentialBatches, TakesAsFewBatchesAsItCan, ()) {
+FOLIO_PROPERTY(SequentialBatches, TakesAsFewBatchesAsItCan) {
   const auto n = *rc::gen::inRange<std::int64_t>(2, 300);
   const auto batch = *rc::gen::inRange<std::int64_t>(1, 9);
   const auto context = *rc::gen::inRange<std::int64_t>(1, 80);
   const Tokens tokens = positions(n);
   const std::int64_t windows = (n - 1) / context;
   const std::int64_t rest = (n - 1) % context == 0 ? 0 : 1;
-  RC_ASSERT(SequentialBatches(tokens, batch, context).size() == (windows + batch - 1) / batch + rest);
+  const SequentialBatches sweep(tokens, batch, context);
+  note_sweep(shares, sweep, n, context);
+  RC_ASSERT(sweep.size() == (windows + batch - 1) / batch + rest);
 }
 
 TEST(SequentialBatches, OfTinyShakespearesValidationText) {
@@ -175,11 +191,16 @@ TEST(Batches, RefuseWhatHoldsNoWindow) {
   EXPECT_TRUE(contains(error_of([&] { (void)sweep[-1]; }), "no batch -1"));
 }
 
-RC_GTEST_PROP(PrefetchedBatches, AreTheDrawnOnesWhateverStepsAreAskedFor, (std::vector<std::uint8_t> steps)) {
+FOLIO_PROPERTY(PrefetchedBatches, AreTheDrawnOnesWhateverStepsAreAskedFor) {
+  auto steps = *rc::gen::arbitrary<std::vector<std::uint8_t>>();
   const Tokens text = positions(50);
   const RandomBatches drawn(text, 3, 4, 7);
   PrefetchedBatches batches(drawn, Device::cpu);
   for (std::size_t i = 0; i < steps.size(); i += 2) steps.insert(steps.begin() + i + 1, steps[i] + 1);  // some in order
+  std::ptrdiff_t in_order = 0;
+  for (std::size_t i = 1; i < steps.size(); ++i) in_order += steps[i] == steps[i - 1] + 1;
+  shares.note("with steps in order", in_order > 0, 80);
+  shares.note("with a step elsewhere", in_order + 1 < std::ssize(steps), 80);
   for (const std::uint8_t step : steps) {
     const DeviceBatch got = batches[step];
     const Batch expected = drawn[step];

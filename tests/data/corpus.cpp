@@ -13,18 +13,22 @@ TEST(Corpus, CutsTinyShakespeareWhereItsFiguresSay) {
   EXPECT_EQ(1'115'394 - train_characters(1'115'394), 111'540);
 }
 
-RC_GTEST_PROP(Corpus, CutsByCharactersAfterNineTenths, ()) {
+FOLIO_PROPERTY(Corpus, CutsByCharactersAfterNineTenths) {
   const std::u32string text = *rc::gen::nonEmpty(any_text());
+  note_text(shares, text);
+  shares.note("that nine tenths cut within a character", text.size() % 10 != 0, 60);
   const std::string bytes = encode_utf8(text);
   const SplitText split = split_by_position(bytes);
   RC_ASSERT(std::string(split.train) + std::string(split.validation) == bytes);
   RC_ASSERT(decode_utf8(split.train).size() == text.size() * 9 / 10);
 }
 
-RC_GTEST_PROP(Corpus, HoldsTheTokensOfTheTextInOrder, ()) {
+FOLIO_PROPERTY(Corpus, HoldsTheTokensOfTheTextInOrder) {
   const auto context = *rc::gen::inRange<std::int64_t>(1, 20);
   const auto length = *rc::gen::inRange<std::size_t>(static_cast<std::size_t>(10 * context + 1), 400);
   const std::string text = encode_utf8(*rc::gen::container<std::u32string>(length, any_character()));
+  shares.note("of a context of several tokens", context > 1, 70);
+  shares.note("with tokens to spare", length > static_cast<std::size_t>(10 * context + 1), 70);
   const CharTokenizer tokenizer(text);
   Corpus corpus = make_corpus(text, tokenizer, context);
   RC_ASSERT(std::ssize(corpus.train) > context && std::ssize(corpus.validation) > context);

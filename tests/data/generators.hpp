@@ -1,9 +1,9 @@
 #pragma once
-#include <gtest/gtest.h>
-#include <rapidcheck/gtest.h>
-
+#include <algorithm>
 #include <cstdint>
 #include <string>
+
+#include "tests/shares.hpp"
 
 namespace folio::data {
 
@@ -17,5 +17,10 @@ inline rc::Gen<char32_t> any_character() {
 }
 
 inline rc::Gen<std::u32string> any_text() { return rc::gen::container<std::u32string>(any_character()); }
+
+inline void note_text(testing::Shares& shares, const std::u32string& text) {
+  shares.note("of several characters", text.size() > 1, 80);
+  shares.note("beyond ASCII", std::any_of(text.begin(), text.end(), [](char32_t c) { return c >= 0x80; }), 80);
+}
 
 }  // namespace folio::data

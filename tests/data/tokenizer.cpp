@@ -9,24 +9,29 @@
 namespace folio::data {
 namespace {
 
-RC_GTEST_PROP(CharTokenizer, DecodesWhatItEncodedOfAnyTextOfItsCharacters, ()) {
+FOLIO_PROPERTY(CharTokenizer, DecodesWhatItEncodedOfAnyTextOfItsCharacters) {
   const std::u32string known = *rc::gen::nonEmpty(any_text());
   const CharTokenizer tokenizer(encode_utf8(known));
   const auto text = *rc::gen::container<std::u32string>(rc::gen::elementOf(known));
+  note_text(shares, text);
   const auto ids = tokenizer.encode(encode_utf8(text));
   RC_ASSERT(ids.size() == text.size());
   RC_ASSERT(tokenizer.decode(ids) == encode_utf8(text));
 }
 
-RC_GTEST_PROP(CharTokenizer, EncodesWhatItDecodedOfAnyIds, ()) {
+FOLIO_PROPERTY(CharTokenizer, EncodesWhatItDecodedOfAnyIds) {
   const CharTokenizer tokenizer(encode_utf8(*rc::gen::nonEmpty(any_text())));
   const auto id = rc::gen::inRange<std::int32_t>(0, static_cast<std::int32_t>(tokenizer.vocab_size()));
   const auto ids = *rc::gen::container<std::vector<std::int32_t>>(id);
+  shares.note("of several ids", ids.size() > 1, 80);
+  shares.note("with a choice of ids", tokenizer.vocab_size() > 1, 80);
   RC_ASSERT(tokenizer.encode(tokenizer.decode(ids)) == ids);
 }
 
-RC_GTEST_PROP(CharTokenizer, IsTheSameAfterASaveAndALoad, ()) {
-  const std::string text = encode_utf8(*rc::gen::nonEmpty(any_text()));
+FOLIO_PROPERTY(CharTokenizer, IsTheSameAfterASaveAndALoad) {
+  const std::u32string characters = *rc::gen::nonEmpty(any_text());
+  note_text(shares, characters);
+  const std::string text = encode_utf8(characters);
   const CharTokenizer tokenizer(text);
   const auto loaded = Tokenizer::from_json(tokenizer.to_json());
   RC_ASSERT(loaded->vocab_size() == tokenizer.vocab_size());

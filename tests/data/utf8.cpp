@@ -8,23 +8,27 @@
 namespace folio::data {
 namespace {
 
-RC_GTEST_PROP(Utf8, WhatIsEncodedDecodesToItself, ()) {
+FOLIO_PROPERTY(Utf8, WhatIsEncodedDecodesToItself) {
   const std::u32string text = *any_text();
+  note_text(shares, text);
   RC_ASSERT(decode_utf8(encode_utf8(text)) == text);
 }
 
-RC_GTEST_PROP(Utf8, BytesAreEitherRefusedOrTheOneEncodingOfTheirCharacters, ()) {
+FOLIO_PROPERTY(Utf8, BytesAreEitherRefusedOrTheOneEncodingOfTheirCharacters) {
   const auto byte =
       rc::gen::elementOf(std::string("a\x80\xBF\xC0\xC1\xC2\xDF\xE0\xED\xEF\xF0\xF4\xF5\xF8\xFF\x9F\xA0\x8F\x90"));
-  const std::string bytes = *rc::gen::container<std::string>(byte);
+  std::string bytes = *rc::gen::oneOf(rc::gen::container<std::string>(byte), rc::gen::map(any_text(), encode_utf8));
+  if (*rc::gen::arbitrary<bool>()) bytes.insert(*rc::gen::inRange<std::size_t>(0, bytes.size() + 1), 1, *byte);
   std::u32string characters;
-  if (error_of([&] { characters = decode_utf8(bytes); }).empty()) {
-    RC_ASSERT(encode_utf8(characters) == bytes);
-  }
+  const bool accepted = error_of([&] { characters = decode_utf8(bytes); }).empty();
+  if (accepted) RC_ASSERT(encode_utf8(characters) == bytes);
+  shares.note("refused", !accepted, 40);
+  shares.note("accepted and beyond ASCII", accepted && characters.size() < bytes.size(), 15);
 }
 
-RC_GTEST_PROP(Utf8, CharactersAreCountedByTheBytesThatBeginThem, ()) {
+FOLIO_PROPERTY(Utf8, CharactersAreCountedByTheBytesThatBeginThem) {
   const std::u32string text = *any_text();
+  note_text(shares, text);
   const std::string bytes = encode_utf8(text);
   RC_ASSERT(static_cast<std::size_t>(std::count_if(bytes.begin(), bytes.end(), begins_character)) == text.size());
 }

@@ -1,14 +1,13 @@
 #include "optim/loss_scaler.hpp"
 
-#include <gtest/gtest.h>
-
 #include <cmath>
 #include <limits>
-#include <rapidcheck/gtest.h>
+#include <set>
 
 #include "optim/clip.hpp"
 #include "optim/sgd.hpp"
 #include "tests/optim/support.hpp"
+#include "tests/shares.hpp"
 
 namespace folio::optim {
 namespace {
@@ -40,9 +39,14 @@ TEST(LossScaler, HalvesOnOverflowAndCountsAnew) {
   EXPECT_EQ(scaler.clean_steps(), 0);
 }
 
-RC_GTEST_PROP(LossScaler, GoesOnWhereItWasRestored, (const std::vector<bool>& before, const std::vector<bool>& after)) {
+FOLIO_PROPERTY(LossScaler, GoesOnWhereItWasRestored) {
+  const auto before = *rc::gen::arbitrary<std::vector<bool>>(), after = *rc::gen::arbitrary<std::vector<bool>>();
   LossScaler one({.growth_interval = 2}), other({.growth_interval = 2});
   for (bool clean : before) one.update(clean);
+  shares.note("restored to another scale than the first", one.scale() != other.scale(), 50);
+  shares.note("restored between two clean steps", one.clean_steps() > 0, 20);
+  shares.note("with steps skipped before", one.skipped() > 0, 70);
+  shares.note("with clean steps and skipped ones after", std::set(after.begin(), after.end()).size() > 1, 70);
   other.restore(one.scale(), one.clean_steps(), one.skipped());
   for (bool clean : after) RC_ASSERT(one.update(clean) == other.update(clean));
   RC_ASSERT(one.scale() == other.scale());
