@@ -30,7 +30,7 @@ bool Draw::chance(double probability) { return choices_.uniform(next_++) < proba
 std::int64_t Draw::extent(bool may_be_zero) {
   if (size_ == 0) return may_be_zero && chance(0.2) ? 0 : chance(0.6) ? 1 : integer(2, 3);
   if (may_be_zero && chance(0.03)) return 0;
-  if (size_ <= 8) return integer(1, size_);
+  if (size_ <= most_of_small_draws) return integer(1, size_);
   const bool small = chance(0.4);
   const std::int64_t most = std::max<std::int64_t>(1, std::min(room_, small ? 4 : size_));
   const std::int64_t extent = integer(small ? 1 : 1 + most / 4, most);

@@ -11,11 +11,13 @@ namespace folio::testing {
 
 /// Kernels work in blocks; a draw with more elements than the largest of those that matter crosses their borders.
 constexpr std::int64_t elements_of_a_block = 2048;
+/// Extents of larger sizes differ much, and share their room.
+constexpr std::int64_t most_of_small_draws = 8;
 /// Sizes from here on make draws of several blocks.
 constexpr std::int64_t size_of_large_draws = 200;
 
 /// The random choices of one draw, all from one seed, so that a failure replays. `size` bounds extents: 0 makes degenerate
-/// draws (extents of 0 and 1 mostly); above 8 some extents are large, as many as `size` squared elements allow.
+/// draws (extents of 0 and 1 mostly); above most_of_small_draws some extents are large, as many as `size` squared elements allow.
 class Draw {
  public:
   explicit Draw(std::uint64_t seed, std::int64_t size = 5)

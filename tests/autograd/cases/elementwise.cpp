@@ -13,6 +13,13 @@ Problem unary(const Tensor& x, Tensor (*op)(const Tensor&)) {
           .description = to_string(x.shape())};
 }
 
+/// Whether the mask lets some elements through and others not.
+bool divides(const Tensor& mask) {
+  const std::vector<double> values = mask.to_vector();
+  const auto zeros = std::count(values.begin(), values.end(), 0.0);
+  return zeros > 0 && zeros < std::ssize(values);
+}
+
 }  // namespace
 
 Problem draw_exp(Draw& draw) { return unary(draw.normal(draw.shape(0, 4)), exp); }
@@ -36,7 +43,7 @@ Problem draw_clamp(Draw& draw) {
   return {.inputs = {draw.distinct(shape, gap)},
           .f = [=](const Tensors& x) -> Tensors { return {clamp(x[0], low, high)}; },
           .description = to_string(shape) + " to [" + std::to_string(low) + ", " + std::to_string(high) + "]",
-          .masked = true};
+          .masked = std::min(cut, other) > 0 || std::max(cut, other) < numel(shape)};
 }
 
 Problem draw_where(Draw& draw) {
@@ -49,11 +56,12 @@ Problem draw_where(Draw& draw) {
       if (i != kept) shapes[i] = draw.broadcastable(full);
     }
   }
-  return {.inputs = {draw.indices_of_either_type(shapes[0], 2), draw.normal(shapes[1]), draw.normal(shapes[2])},
+  const Tensor condition = draw.indices_of_either_type(shapes[0], 2);
+  return {.inputs = {condition, draw.normal(shapes[1]), draw.normal(shapes[2])},
           .f = [](const Tensors& x) -> Tensors { return {where(x[0], x[1], x[2])}; },
           .description = to_string(shapes[0]) + " ? " + to_string(shapes[1]) + " : " + to_string(shapes[2]),
           .broadcast = broadcast && !(shapes[0] == full && shapes[1] == full && shapes[2] == full),
-          .masked = true};
+          .masked = divides(condition)};
 }
 
 Problem draw_dropout(Draw& draw) {
@@ -63,7 +71,7 @@ Problem draw_dropout(Draw& draw) {
   return {.inputs = {draw.normal(shape)},
           .f = [=](const Tensors& x) -> Tensors { return {dropout(x[0], p, stream)}; },
           .description = to_string(shape) + " with p = " + std::to_string(p),
-          .masked = true};
+          .masked = divides(dropout(ones(shape), p, stream))};
 }
 
 }  // namespace folio::testing

@@ -84,8 +84,7 @@ void check(Trial& t) {
 }  // namespace
 
 Property property_broadcasting() {
-  return {
-      .name = "Broadcasting", .claim = "a broadcast equals its materialised expansion", .check = check, .largest = 40};
+  return {.name = "Broadcasting", .claim = "a broadcast equals its materialised expansion", .check = check};
 }
 
 }  // namespace folio::testing

@@ -5,81 +5,16 @@
 // gtest first, or rapidcheck's part for it does not compile
 #include <rapidcheck/gtest.h>
 
-#include <cmath>
 #include <cstdlib>
 #include <iostream>
-#include <map>
 #include <optional>
 #include <sstream>
 
+#include "tests/autograd/properties/counts.hpp"
 #include "tests/autograd/properties/register.hpp"
 
 namespace folio::testing {
 namespace {
-
-// ── What draws must contain at least, in percent of those of one op under one property ───────────────────────────────
-// Trivial draws prove nothing, so these shares are asserted. What an op cannot have is not listed.
-const std::map<std::string, double> least_broadcast = {
-    {"add", 20}, {"subtract", 20}, {"multiply", 20}, {"divide", 20}, {"where", 20}, {"matmul", 10}, {"expand", 20}};
-const std::map<std::string, double> least_masked = {
-    {"where", 20}, {"dropout", 20}, {"cross_entropy", 10}, {"causal_attention", 30}, {"expert_matmul", 10}};
-constexpr double least_multi_block = 1;
-constexpr double least_strided = 40;
-constexpr double most_empty = 40;
-constexpr double least_own_entry = 30;
-constexpr double most_discarded = 10;
-
-struct Counts {
-  int draws = 0, checked = 0, discarded = 0;
-  int empty = 0, broadcast = 0, masked = 0, multi_block = 0, strided = 0, own_entry = 0, exempt = 0;
-
-  void add(const Outcome& o) {
-    ++draws;
-    checked += o.checked;
-    discarded += o.discarded;
-    empty += o.empty;
-    broadcast += o.broadcast;
-    masked += o.masked;
-    multi_block += o.multi_block;
-    strided += o.strided;
-    own_entry += o.own_entry;
-    exempt += o.exempt;
-  }
-  double percent(int n) const { return 100.0 * n / std::max(draws, 1); }
-  double discard_percent() const { return 100.0 * discarded / std::max(checked + discarded, 1); }
-};
-
-std::ostream& operator<<(std::ostream& out, const Counts& c) {
-  const auto share = [&](const char* name, int n) {
-    if (n > 0) out << ", " << name << ' ' << std::lround(c.percent(n)) << " %";
-  };
-  out << c.draws << " draws, " << c.checked << " comparisons, " << c.discarded << " discarded";
-  share("non-contiguous", c.strided);
-  share("broadcast", c.broadcast);
-  share("multi-block", c.multi_block);
-  share("masked", c.masked);
-  share("zero-size", c.empty);
-  share("exempt", c.exempt);
-  return out;
-}
-
-double least(const std::map<std::string, double>& shares, const char* op) {
-  const auto found = shares.find(op);
-  return found == shares.end() ? 0 : found->second;
-}
-
-void assert_shares(const Property& p, const OpCase& c, const Counts& n) {
-  EXPECT_GT(n.checked, 0) << "nothing was compared";
-  EXPECT_LE(n.discard_percent(), most_discarded) << "% discarded: the case's domain is too close to ties or kinks";
-  EXPECT_LE(n.percent(n.empty), most_empty) << "% of the draws were empty";
-  EXPECT_GE(n.percent(n.own_entry), least_own_entry) << "% of the draws recorded the case's own op";
-  EXPECT_GE(n.percent(n.broadcast), least(least_broadcast, c.op)) << "% of the draws broadcast";
-  EXPECT_GE(n.percent(n.masked), least(least_masked, c.op)) << "% of the draws were masked";
-  const double strided = p.strided ? least_strided : 0;
-  EXPECT_GE(n.percent(n.strided), strided) << "% of the draws were non-contiguous";
-  const double multi_block = p.largest >= size_of_large_draws ? least_multi_block : 0;
-  EXPECT_GE(n.percent(n.multi_block), multi_block) << "% of the draws were multi-block";
-}
 
 // ── Draws ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 rc::detail::TestParams parameters(const Property& p) {
@@ -121,7 +56,7 @@ class PropertyOfOp : public ::testing::Test {
       EXPECT_TRUE(o.held) << o.message;
       return;
     }
-    Counts counts;
+    Counts counts(elements_of_a_block);
     const auto tried = [&] {
       const auto seed = *rc::gen::noShrink(rc::gen::resize(rc::kNominalSize, rc::gen::arbitrary<std::uint64_t>()));
       const auto size = *sizes();
@@ -135,7 +70,7 @@ class PropertyOfOp : public ::testing::Test {
     const auto result =
         rc::detail::checkTestable(tried, rc::detail::TestMetadata{property_.name, property_.claim}, params);
     std::cout << case_.op << ": " << property_.claim << ": " << counts << ", seed " << params.seed << '\n';
-    if (result.is<rc::detail::SuccessResult>()) return assert_shares(property_, case_, counts);
+    if (result.is<rc::detail::SuccessResult>()) return counts.judge(property_, case_);
     std::ostringstream text;
     rc::detail::printResultMessage(result, text);
     FAIL() << text.str();

@@ -189,7 +189,7 @@ void check(Trial& t) {
 }  // namespace
 
 Property property_non_finite() {
-  return {.name = "NonFinite", .claim = "non-finite in gives non-finite out", .check = check, .largest = 6};
+  return {.name = "NonFinite", .claim = "non-finite in gives non-finite out", .check = check, .largest = 40};
 }
 
 }  // namespace folio::testing

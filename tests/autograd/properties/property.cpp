@@ -19,19 +19,17 @@ Outcome attempt(const Property& property, const OpCase& c, std::uint64_t seed, s
   try {
     Trial trial(c, seed, std::min(size, property.largest));
     description = trial.problem.description;
-    std::int64_t most = 0;
     o.broadcast = trial.problem.broadcast;
     o.masked = trial.problem.masked;
     for (const Tensor& x : trial.problem.inputs) {
       if (!x.defined()) continue;
-      most = std::max(most, x.numel());
+      o.elements = std::max(o.elements, x.numel());
       o.empty = o.empty || x.numel() == 0;
     }
-    if (trial.size >= size_of_large_draws) {
+    if (trial.size > most_of_small_draws) {
       const NoRecording pause;
-      for (const Tensor& y : trial.problem.f(trial.problem.inputs)) most = std::max(most, y.numel());
+      for (const Tensor& y : trial.problem.f(trial.problem.inputs)) o.elements = std::max(o.elements, y.numel());
     }
-    o.multi_block = most > elements_of_a_block;
     const auto entries = live_entries();
     property.check(trial);
     if (live_entries() != entries) throw Refuted("entries stayed alive after their tapes were gone");

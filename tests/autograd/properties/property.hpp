@@ -38,7 +38,7 @@ struct Property {
   void (*check)(Trial&);
   bool (*applies)(const OpCase&) = nullptr;  ///< to every op if null
   double draws = 1;                          ///< times max_success
-  std::int64_t largest = 256;                ///< extents that pay: a bound for the draw's size
+  std::int64_t largest = 256;                ///< a bound for the draw's size, and its square for elements
   bool strided = false;                      ///< a large share of the draws must be non-contiguous
 };
 
@@ -56,8 +56,9 @@ struct Outcome {
   bool held = true;
   std::string message;  ///< op, draw and what did not hold: enough to replay and to act
   int checked = 0, discarded = 0;
-  bool empty = false, broadcast = false, masked = false, multi_block = false;
+  bool empty = false, broadcast = false, masked = false;
   bool strided = false, own_entry = true, exempt = false;
+  std::int64_t elements = 0;  ///< of the largest input; of the largest output too, where extents are large
 };
 
 /// Tries one property on one draw. An exception is a failure too.
