@@ -12,7 +12,7 @@ namespace fs = std::filesystem;
 namespace {
 
 void demand(bool holds, const fs::path& path, const char* reason) {
-  require(holds, [&] { return path.string() + ": " + reason; });
+  require(holds, [&] { return (path.empty() ? "''" : path.string()) + ": " + reason; });
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // Tensors: values in memory, and views that look at the same memory in another way.
-// You should see that the transpose and the slice print the same numbers without a copy: changing the slice changes x.
+// You should see the transpose print x's numbers without a copy of them: filling a slice of x changes x and its transpose.
 #include <iostream>
 
 #include "autograd/autograd.hpp"
@@ -17,6 +17,7 @@ int main() {
   Tensor column = x.slice(1, 1, 2);  // (2, 1), a view
   column.fill(10);
   std::cout << "x after filling its middle column through a slice:\n" << x << "\n\n";
+  std::cout << "and the transpose, which looks at the same memory:\n" << t << "\n\n";
 
   const Tensor row = tensor({100, 200, 300});  // (3)
   std::cout << "x + a row, broadcast over both rows:\n" << x + row << "\n\n";

@@ -1,6 +1,6 @@
 // The tape: what runs while a Tape is in scope is recorded, and walked backwards for the gradient.
-// You should see d/dx Σ x²·e^(−x) = (2x − x²)·e^(−x), twice the same: from the tape and from the formula, and the recorded
-// expression as Graphviz source (paste it into `dot -Tsvg`).
+// You should see the recorded expression y = Σ x²·e^(−x) as Graphviz source (paste it into `dot -Tsvg`), and its gradient
+// (2x − x²)·e^(−x) twice, the same from the tape and from the formula.
 #include <iostream>
 
 #include "autograd/autograd.hpp"
@@ -17,8 +17,8 @@ int main() {
   std::cout << "recorded " << tape.entries().size() << " ops, which saved " << tape.saved_bytes() << " bytes\n\n";
   std::cout << to_dot(tape) << "\n";
 
-  tape.backward(y);
-  const Tensor v = x.detach();
+  tape.backward(y);             // fills x.grad() and empties the tape
+  const Tensor v = x.detach();  // x's numbers, of which nothing more is recorded
   std::cout << "from the tape    " << x.grad() << "\n";
   std::cout << "from the formula " << (2 * v - v * v) * exp(-v) << "\n";
   std::cout << "ops left on the tape: " << tape.entries().size() << "\n";

@@ -1,6 +1,7 @@
 // Gradient truth: no gradient is taken on trust, it is compared with finite differences of the function itself.
 // You should see one function whose gradients agree to 8 digits, and one with a planted mistake of 0.05 %, which the
-// checker names by input and element.
+// checker names by op, input and element. (Of the directions in which it moves the inputs, the first that disagrees is
+// enough, so that it made one comparison there.)
 #include <iostream>
 
 #include "autograd/autograd.hpp"
@@ -26,11 +27,11 @@ int main() {
   Generator random(7);
   const Tensors inputs = {randn({3, 4}, random, {DType::float64}), randn({4, 2}, random, {DType::float64})};
 
-  const auto attention_like = [](const Tensors& in) -> Tensors {
+  const auto softmax_of_product = [](const Tensors& in) -> Tensors {
     const Tensor scores = exp(matmul(in[0], in[1]));     // (3, 2)
     return {scores / sum(scores, {-1}, /*keep=*/true)};  // (3, 2)
   };
-  std::cout << "softmax of a product: " << gradcheck(attention_like, inputs) << "\n\n";
+  std::cout << "softmax of a product: " << gradcheck(softmax_of_product, inputs) << "\n\n";
   std::cout << "a wrong derivative:   "
             << gradcheck([](const Tensors& in) -> Tensors { return {wrong_cube(in[0])}; }, {inputs[0]}) << "\n";
 }

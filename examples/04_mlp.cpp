@@ -16,7 +16,7 @@ namespace {
 
 struct Moons {
   Tensor points;  // (n, 2)
-  Tensor sides;   // (n) int32
+  Tensor sides;   // (n) int32: 0 for a point of the upper moon, 1 for one of the lower
 };
 
 Moons make_moons(std::int64_t n, Generator& random) {
@@ -36,6 +36,7 @@ Moons make_moons(std::int64_t n, Generator& random) {
   return {from_vector(points, {n, 2}), from_indices(sides, {n})};
 }
 
+/// The share of points whose larger logit is that of their side.
 double accuracy(const Tensor& logits, const Tensor& sides) {
   const std::vector<double> guess = max(logits, -1).second.to_vector();
   const std::vector<double> truth = sides.to_vector();
@@ -50,6 +51,7 @@ int main() {
   Generator random(1);
   const Moons moons = make_moons(400, random);
 
+  // In and out, the options of tensors (float32 on the CPU), the standard deviation of the weights, and whether to add a bias.
   Linear first(2, 32, random, {}, 1, true), second(32, 2, random, {}, 0.2, true);
   std::vector<Parameter> parameters = first.parameters();
   for (const Parameter& p : second.parameters()) parameters.push_back({"second." + p.name, p.value, p.decays});

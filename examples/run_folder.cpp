@@ -3,6 +3,8 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <cerrno>
+#include <cstdio>
 #include <ctime>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -26,16 +28,31 @@ void write_text(const std::filesystem::path& path, const std::string& text) {
   require(out.good(), [&] { return "cannot write " + path.string() + ": choose a folder you may write with --out"; });
 }
 
+std::string holds_a_run(const std::filesystem::path& folder, const char* file) {
+  return folder.string() + " already holds a run (" + file + "); choose another folder with --out, or remove it";
+}
+
 /// The folder, or an Error where it has no name or holds a run.
 std::filesystem::path without_a_run(std::filesystem::path folder) {
   require(!folder.empty(), [] { return std::string("the run's folder has no name; give one with --out"); });
   std::error_code ignored;
   for (const char* file : run_files) {
-    require(!std::filesystem::exists(folder / file, ignored), [&] {
-      return folder.string() + " already holds a run (" + file + "); choose another folder with --out, or remove it";
-    });
+    require(!std::filesystem::exists(folder / file, ignored), [&] { return holds_a_run(folder, file); });
   }
   return folder;
+}
+
+/// Makes the first of a run's files, which one alone can do of several runs that start into one folder at once.
+void claim(const std::filesystem::path& folder) {
+  const std::filesystem::path file = folder / "config.json";
+  std::FILE* made = std::fopen(file.c_str(), "wx");
+  const int problem = errno;
+  require(made != nullptr || problem != EEXIST, [&] { return holds_a_run(folder, "config.json"); });
+  require(made != nullptr, [&] {
+    return "cannot write " + file.string() + ": " + std::generic_category().message(problem) +
+           "; choose another folder with --out";
+  });
+  std::fclose(made);
 }
 
 }  // namespace
@@ -44,6 +61,7 @@ RunFolder::RunFolder(std::filesystem::path folder) : path_(without_a_run(std::mo
   require(!folders_.problem(), [&] {
     return "cannot make folder " + path_.string() + ": " + folders_.problem().message() + "; choose another with --out";
   });
+  claim(path_);
 }
 
 RunFolder::~RunFolder() {

@@ -23,7 +23,7 @@ void TrainSettings::validate() const {
   require(static_cast<double>(steps) * static_cast<double>(accumulate) * static_cast<double>(batch) < 0x1p62,
           [] { return std::string("steps × accumulate × batch are more windows than can be counted"); });
   require(std::isfinite(weight_decay) && weight_decay >= 0,
-          [] { return std::string("weight_decay must be at least 0"); });
+          [] { return std::string("weight_decay must be a number of at least 0"); });
   require(std::isfinite(lr) && lr > 0, [] { return std::string("lr must be a positive number"); });
   require(lr <= 1e30, [] { return std::string("lr must be at most 1e30: float32 holds little more"); });
   require(lr * weight_decay <= 1, [] {

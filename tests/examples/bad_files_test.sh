@@ -10,10 +10,22 @@ mkfifo pipe
 refuses "a pipe as a text" 'data pipe: a pipe, a socket or a device' timeout 60 "$bin/train" --preset tiny --data pipe
 refuses "a substituted process as a text" 'a pipe, a socket or a device' "$bin/train" --preset tiny --data <(echo text)
 refuses "a device as a text" 'dev/zero: a pipe, a socket or a device' timeout 60 "$bin/inspect" /dev/zero
+refuses "a text without a name" "data '': not there" "$bin/train" --preset tiny --data ''
+refuses "a text without a name, to inspect" "inspect: '': not there" "$bin/inspect" ''
 refuses "a name of two lines" 'no\\x0asuch: not there' "$bin/inspect" $'no\nsuch'
 refuses "a folder with too long a name" 'name too long' "$bin/train" --preset tiny --out "$(printf 'x%.0s' {1..300})"
 
 "$bin/train" --preset tiny --steps 1 --out run >out 2>err || fail "a tiny run: $(cat err)"
+
+# Three runs that start into one folder at once: one has it, and is whole.
+runs=()
+for n in 1 2 3; do "$bin/train" --preset tiny --steps 5 --out shared >"out-$n" 2>"err-$n" & runs+=($!); done
+codes=()
+for run in "${runs[@]}"; do wait "$run"; codes+=($?); done
+[ "$(printf '%s\n' "${codes[@]}" | sort | xargs)" = "0 2 2" ] || fail "three runs into one folder exit with ${codes[*]}: $(cat err-?)"
+[ "$(cat err-? | grep -c '^train: shared already holds a run')" = 2 ] || fail "three runs into one folder: $(cat err-?)"
+"$bin/generate" --from shared --tokens 5 >text 2>err || fail "no text from the run that had the folder: $(cat err)"
+rm -r shared out-? err-? text
 
 # A copy of the run with one file changed by sed: NAME PATTERN FILE SCRIPT.
 changed() {

@@ -50,6 +50,7 @@ refuses "no threads" 'thread' "$bin/train" --preset tiny --threads 0
 refuses "a number of steps that nothing holds" 'steps: takes a whole number' "$bin/train" --preset tiny --steps 99999999999999999999
 refuses "a negative seed" 'seed: takes' "$bin/train" --preset tiny --seed -1
 refuses "an infinite learning rate" 'lr: takes a number above 0' "$bin/train" --preset tiny --lr inf
+refuses "an infinite decay" 'weight_decay must be a number' "$bin/train" --preset tiny --set weight_decay=inf
 refuses "a setting without a value" 'key=value' "$bin/train" --preset tiny --set steps
 refuses "a vocabulary smaller than the text's" 'more than vocab_size = 3' "$bin/train" --preset tiny --set vocab_size=3
 refuses "a folder without a name" 'no name' "$bin/train" --preset tiny --out ''
