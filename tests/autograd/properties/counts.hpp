@@ -13,7 +13,7 @@ class Counts {
   explicit Counts(std::int64_t elements_of_a_block) : elements_of_a_block_(elements_of_a_block) {}
 
   void add(const Outcome& o);
-  int checked() const { return checked_; }
+  int draws() const { return draws_; }
   /// Fails the running test where a share is missed.
   void judge(const Property& p, const OpCase& c) const;
 

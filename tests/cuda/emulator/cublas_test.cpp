@@ -1,5 +1,6 @@
 #include "cuda/cublas.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -16,6 +17,7 @@ using testing::DeviceArray;
 using testing::draw_between;
 using testing::draw_order;
 using testing::draw_whole_numbers;
+using testing::Shares;
 
 class Handle {
  public:
@@ -48,8 +50,8 @@ double exact(T value) {
 
 /// A batch of products with drawn sizes, transposes and leading dimensions; whole numbers, so that all sums are exact.
 template <typename T, typename C>
-void check_products() {
-  draw_order();
+void check_products(Shares& shares, std::uint64_t seed) {
+  draw_order(shares, seed);
   const int m = draw_between(0, 9), n = draw_between(0, 9), k = draw_between(0, 9), batch = draw_between(1, 3);
   const bool ta = draw_between(0, 1) != 0, tb = draw_between(0, 1) != 0;
   const int lda = std::max(1, ta ? k : m) + draw_between(0, 3), ldb = std::max(1, tb ? n : k) + draw_between(0, 3);
@@ -63,6 +65,11 @@ void check_products() {
   const DeviceArray<C> dc(c);
   using Scalar = Accumulator<T>;
   const Scalar alpha = 0.5, beta = keep ? 2 : 0;
+  shares.note("of sums of several terms", m * n > 0 && k > 1, 50);
+  shares.note("transposed", ta || tb, 60);
+  shares.note("with padded columns", ldc > m, 50);
+  shares.note("added to what is there", keep, 30);
+  shares.note("of several products", batch > 1, 30);
   const Handle handle;
   check(cublasGemmStridedBatchedEx(
       handle, ta ? CUBLAS_OP_T : CUBLAS_OP_N, tb ? CUBLAS_OP_T : CUBLAS_OP_N, m, n, k, &alpha, da.data(), type_of<T>(),
@@ -89,12 +96,12 @@ void check_products() {
     }
   }
 }
-RC_GTEST_PROP(Cublas, FloatProducts, ()) { check_products<float, float>(); }
-RC_GTEST_PROP(Cublas, DoubleProducts, ()) { check_products<double, double>(); }
-RC_GTEST_PROP(Cublas, Bfloat16ProductsIntoFloat, ()) { check_products<bfloat16, float>(); }
-RC_GTEST_PROP(Cublas, Bfloat16Products, ()) { check_products<bfloat16, bfloat16>(); }
-RC_GTEST_PROP(Cublas, Float16ProductsIntoFloat, ()) { check_products<float16, float>(); }
-RC_GTEST_PROP(Cublas, Float16Products, ()) { check_products<float16, float16>(); }
+FOLIO_PROPERTY(Cublas, FloatProducts) { check_products<float, float>(shares, seed); }
+FOLIO_PROPERTY(Cublas, DoubleProducts) { check_products<double, double>(shares, seed); }
+FOLIO_PROPERTY(Cublas, Bfloat16ProductsIntoFloat) { check_products<bfloat16, float>(shares, seed); }
+FOLIO_PROPERTY(Cublas, Bfloat16Products) { check_products<bfloat16, bfloat16>(shares, seed); }
+FOLIO_PROPERTY(Cublas, Float16ProductsIntoFloat) { check_products<float16, float>(shares, seed); }
+FOLIO_PROPERTY(Cublas, Float16Products) { check_products<float16, float16>(shares, seed); }
 
 TEST(Cublas, SixteenBitInputsAreAddedUpInFloat) {
   const int k = 4096;  // 1 + 4095 · 2^-9 would stay near 1 if the sum itself had 8 bits
@@ -150,8 +157,8 @@ TEST(Cublas, GroupsOfDifferentSizes) {
 /// Groups of drawn sizes, transposes and leading dimensions, one to three products each; whole numbers, so that all sums are
 /// exact. Each matrix has memory of its own, which begins at a multiple of 16 bytes.
 template <typename T>
-void check_groups() {
-  draw_order();
+void check_groups(Shares& shares, std::uint64_t seed) {
+  draw_order(shares, seed);
   struct Matrices {
     DeviceArray<T> a, b, c;
     std::vector<T> a_values, b_values, c_values;
@@ -178,6 +185,11 @@ void check_groups() {
       all.emplace_back(new Matrices{DeviceArray<T>(a), DeviceArray<T>(b), DeviceArray<T>(c), a, b, c, g});
     }
   }
+  const auto sums = [&](const auto& x) { return m[x->group] * n[x->group] > 0 && k[x->group] > 1; };
+  shares.note("of several groups", groups > 1, 40);
+  shares.note("of groups of several products", std::ranges::any_of(sizes, [](int size) { return size > 1; }), 40);
+  shares.note("of sums of several terms", std::ranges::any_of(all, sums), 35);
+  shares.note("added to what is there", std::ranges::any_of(beta, [](auto factor) { return factor != 0; }), 30);
   std::vector<const void*> a, b;
   std::vector<void*> c;
   for (const auto& x : all) a.push_back(x->a.data()), b.push_back(x->b.data()), c.push_back(x->c.data());
@@ -205,10 +217,10 @@ void check_groups() {
     }
   }
 }
-RC_GTEST_PROP(Cublas, GroupsOfFloatProducts, ()) { check_groups<float>(); }
-RC_GTEST_PROP(Cublas, GroupsOfDoubleProducts, ()) { check_groups<double>(); }
-RC_GTEST_PROP(Cublas, GroupsOfBfloat16Products, ()) { check_groups<bfloat16>(); }
-RC_GTEST_PROP(Cublas, GroupsOfFloat16Products, ()) { check_groups<float16>(); }
+FOLIO_PROPERTY(Cublas, GroupsOfFloatProducts) { check_groups<float>(shares, seed); }
+FOLIO_PROPERTY(Cublas, GroupsOfDoubleProducts) { check_groups<double>(shares, seed); }
+FOLIO_PROPERTY(Cublas, GroupsOfBfloat16Products) { check_groups<bfloat16>(shares, seed); }
+FOLIO_PROPERTY(Cublas, GroupsOfFloat16Products) { check_groups<float16>(shares, seed); }
 
 /// One product of 1 × k by k × 1 as a group of its own, from `offset` elements after a multiple of 16 bytes.
 template <typename T>

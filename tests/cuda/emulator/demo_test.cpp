@@ -14,11 +14,14 @@ using testing::DeviceArray;
 using testing::draw_between;
 using testing::draw_order;
 using testing::draw_whole_numbers;
+using testing::Shares;
 
 template <typename T>
-void check_add() {
-  draw_order();
+void check_add(Shares& shares, std::uint64_t seed) {
+  draw_order(shares, seed);
   const int n = draw_between(0, 3000), shift = draw_between(0, 3);
+  shares.note("of several blocks", n > 256, 60);
+  shares.note("from the middle of a pack", shift > 0, 40);
   const auto a = draw_whole_numbers<T>(n + shift), b = draw_whole_numbers<T>(n + shift);
   const DeviceArray<T> da(a), db(b), dc(a.size());
   demo::add(da.data() + shift, db.data() + shift, dc.data() + shift, n, nullptr);
@@ -29,10 +32,10 @@ void check_add() {
                   static_cast<double>(static_cast<Accumulator<T>>(b[i])));
   }
 }
-RC_GTEST_PROP(Demo, AddsFloats, ()) { check_add<float>(); }
-RC_GTEST_PROP(Demo, AddsDoubles, ()) { check_add<double>(); }
-RC_GTEST_PROP(Demo, AddsBfloat16s, ()) { check_add<bfloat16>(); }
-RC_GTEST_PROP(Demo, AddsFloat16s, ()) { check_add<float16>(); }
+FOLIO_PROPERTY(Demo, AddsFloats) { check_add<float>(shares, seed); }
+FOLIO_PROPERTY(Demo, AddsDoubles) { check_add<double>(shares, seed); }
+FOLIO_PROPERTY(Demo, AddsBfloat16s) { check_add<bfloat16>(shares, seed); }
+FOLIO_PROPERTY(Demo, AddsFloat16s) { check_add<float16>(shares, seed); }
 
 template <typename T>
 bool sums_are_right(int rows, int columns, int threads, const std::vector<T>& x) {
@@ -49,15 +52,19 @@ bool sums_are_right(int rows, int columns, int threads, const std::vector<T>& x)
 }
 
 template <typename T>
-void check_sum_rows() {
-  draw_order();
+void check_sum_rows(Shares& shares, std::uint64_t seed) {
+  draw_order(shares, seed);
   const int rows = draw_between(0, 5), columns = draw_between(0, 300), threads = 32 * draw_between(1, 12);
+  shares.note("of several rows", rows > 1, 50);
+  shares.note("with several elements for a thread", rows > 0 && columns > threads, 15);
+  shares.note("with fewer elements than threads", rows > 0 && columns < threads, 30);
+  shares.note("of several warps", threads > 32, 60);
   const bool right = sums_are_right(rows, columns, threads, draw_whole_numbers<T>(rows * columns));
   RC_ASSERT(right);
 }
-RC_GTEST_PROP(Demo, SumsRowsOfFloats, ()) { check_sum_rows<float>(); }
-RC_GTEST_PROP(Demo, SumsRowsOfDoubles, ()) { check_sum_rows<double>(); }
-RC_GTEST_PROP(Demo, SumsRowsOfBfloat16s, ()) { check_sum_rows<bfloat16>(); }
+FOLIO_PROPERTY(Demo, SumsRowsOfFloats) { check_sum_rows<float>(shares, seed); }
+FOLIO_PROPERTY(Demo, SumsRowsOfDoubles) { check_sum_rows<double>(shares, seed); }
+FOLIO_PROPERTY(Demo, SumsRowsOfBfloat16s) { check_sum_rows<bfloat16>(shares, seed); }
 
 bool softmax_is_right(int rows, int columns, int threads, const std::vector<double>& x) {
   const DeviceArray<double> in(x), out(x.size());
@@ -73,9 +80,12 @@ bool softmax_is_right(int rows, int columns, int threads, const std::vector<doub
   }
   return true;
 }
-RC_GTEST_PROP(Demo, SoftmaxOfRows, ()) {
-  draw_order();
+FOLIO_PROPERTY(Demo, SoftmaxOfRows) {
+  draw_order(shares, seed);
   const int rows = draw_between(0, 4), columns = draw_between(1, 200), threads = 32 * draw_between(1, 8);
+  shares.note("of several rows", rows > 1, 40);
+  shares.note("with several elements for a thread", rows > 0 && columns > threads, 15);
+  shares.note("of several warps", threads > 32, 60);
   const bool right = softmax_is_right(rows, columns, threads, draw_whole_numbers<double>(rows * columns));
   RC_ASSERT(right);
 }
@@ -93,14 +103,16 @@ bool transpose_is_right(int rows, int columns, const std::vector<T>& x) {
   return true;
 }
 template <typename T>
-void check_transpose() {
-  draw_order();
+void check_transpose(Shares& shares, std::uint64_t seed) {
+  draw_order(shares, seed);
   const int rows = draw_between(0, 100), columns = draw_between(0, 100);
+  shares.note("of several blocks", rows > 32 && columns > 32, 20);
+  shares.note("of tiles that are not full", rows * columns > 0 && (rows % 32 != 0 || columns % 32 != 0), 60);
   const bool right = transpose_is_right(rows, columns, draw_whole_numbers<T>(rows * columns));
   RC_ASSERT(right);
 }
-RC_GTEST_PROP(Demo, TransposesFloats, ()) { check_transpose<float>(); }
-RC_GTEST_PROP(Demo, TransposesBfloat16s, ()) { check_transpose<bfloat16>(); }
+FOLIO_PROPERTY(Demo, TransposesFloats) { check_transpose<float>(shares, seed); }
+FOLIO_PROPERTY(Demo, TransposesBfloat16s) { check_transpose<bfloat16>(shares, seed); }
 
 std::vector<double> ramp(int n, int from = -5) {
   std::vector<double> x(n);

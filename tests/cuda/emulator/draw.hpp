@@ -1,22 +1,22 @@
 #pragma once
-#include <gtest/gtest.h>
-#include <rapidcheck/gtest.h>
-
 #include <random>
 #include <vector>
 
 #include "cuda/emulated/control.hpp"
+#include "tests/shares.hpp"
 
 namespace folio::cuda_emulated::testing {
 
-/// Sets an order and a seed drawn by rapidcheck, for the rest of the case.
-inline Order draw_order() {
+using folio::testing::Shares;
+
+/// Sets an order drawn by rapidcheck, with this seed, for the rest of the draw.
+inline void draw_order(Shares& shares, std::uint64_t seed) {
   const Order order = *rc::gen::element(Order::in_order, Order::reverse, Order::uniform, Order::warp_priority);
-  set_order(order, *rc::gen::arbitrary<std::uint64_t>());
-  return order;
+  shares.note("in a random order of threads", order == Order::uniform || order == Order::warp_priority, 35);
+  set_order(order, seed);
 }
 
-inline int draw_between(int low, int high) { return *rc::gen::inRange(low, high + 1); }
+inline int draw_between(int low, int high) { return static_cast<int>(folio::testing::between(low, high)); }
 
 /// Small whole numbers, so that sums in any order are the same.
 template <typename T>

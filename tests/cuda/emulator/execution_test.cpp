@@ -16,11 +16,14 @@ using testing::draw_between;
 using testing::draw_order;
 using testing::draw_whole_numbers;
 
-RC_GTEST_PROP(Execution, EveryThreadRunsOnceWithItsCoordinates, ()) {
-  draw_order();
+FOLIO_PROPERTY(Execution, EveryThreadRunsOnceWithItsCoordinates) {
+  draw_order(shares, seed);
   const dim3 grid(draw_between(1, 4), draw_between(1, 3), draw_between(1, 3));
   const dim3 block(draw_between(1, 40), draw_between(1, 5), draw_between(1, 3));
   const std::size_t threads = grid.count() * block.count();
+  shares.note("of several blocks", grid.count() > 1, 60);
+  shares.note("of several warps", block.count() > 32, 50);
+  shares.note("in three dimensions", grid.z > 1 && block.z > 1, 15);
   const DeviceArray<unsigned> out(12 * threads);
   probes::coordinates(out.data(), grid, block);
   const auto c = out.host();
@@ -89,9 +92,12 @@ int source(int call, int lane, int d, int width) {
   return from;
 }
 
-RC_GTEST_PROP(Execution, WarpCallsFollowTheManual, ()) {
-  draw_order();
+FOLIO_PROPERTY(Execution, WarpCallsFollowTheManual) {
+  draw_order(shares, seed);
   const int threads = 32 * draw_between(1, 5), distance = draw_between(0, 31), width = 1 << draw_between(0, 5);
+  shares.note("of several warps", threads > 32, 50);
+  shares.note("within a part of a warp", width > 1 && width < 32, 50);
+  shares.note("at a distance", distance > 0, 70);
   const auto x = draw_whole_numbers<int>(threads);
   const DeviceArray<int> in(x), out(static_cast<std::size_t>(probes::warp_results * threads));
   probes::warp_calls(in.data(), out.data(), threads, distance, width);
@@ -118,9 +124,10 @@ RC_GTEST_PROP(Execution, WarpCallsFollowTheManual, ()) {
   }
 }
 
-RC_GTEST_PROP(Execution, EightByteShuffles, ()) {
-  draw_order();
+FOLIO_PROPERTY(Execution, EightByteShuffles) {
+  draw_order(shares, seed);
   const int threads = 32 * draw_between(1, 3);
+  shares.note("of several warps", threads > 32, 40);
   auto x = draw_whole_numbers<double>(threads);
   for (double& value : x) value += 1e-12;
   std::vector<long long> n(threads);
@@ -137,9 +144,10 @@ RC_GTEST_PROP(Execution, EightByteShuffles, ()) {
   }
 }
 
-RC_GTEST_PROP(Execution, HalvesOfAWarpMeetSeparately, ()) {
-  draw_order();
+FOLIO_PROPERTY(Execution, HalvesOfAWarpMeetSeparately) {
+  draw_order(shares, seed);
   const int threads = 32 * draw_between(1, 4);
+  shares.note("of several warps", threads > 32, 40);
   const auto x = draw_whole_numbers<int>(threads);
   const DeviceArray<int> in(x), out(x.size());
   probes::half_warps(in.data(), out.data(), threads);
@@ -150,8 +158,8 @@ RC_GTEST_PROP(Execution, HalvesOfAWarpMeetSeparately, ()) {
   }
 }
 
-RC_GTEST_PROP(Execution, BlockVotes, ()) {
-  draw_order();
+FOLIO_PROPERTY(Execution, BlockVotes) {
+  draw_order(shares, seed);
   const int threads = draw_between(1, 200), at_least = draw_between(-9, 9);
   auto x = draw_whole_numbers<int>(threads);
   for (int& value : x) value = value >= at_least;
@@ -159,6 +167,8 @@ RC_GTEST_PROP(Execution, BlockVotes, ()) {
   probes::block_votes(in.data(), out.data(), threads);
   const auto y = out.host();
   const int count = std::accumulate(x.begin(), x.end(), 0);
+  shares.note("of several warps", threads > 32, 50);
+  shares.note("of divided votes", count > 0 && count < threads, 50);
   for (int t = 0; t < threads; ++t) {
     RC_ASSERT(y[3 * t] == count);
     RC_ASSERT((y[3 * t + 1] != 0) == (count == threads));
@@ -166,9 +176,11 @@ RC_GTEST_PROP(Execution, BlockVotes, ()) {
   }
 }
 
-RC_GTEST_PROP(Execution, AtomicsOfAllThreadsAddUp, ()) {
-  draw_order();
+FOLIO_PROPERTY(Execution, AtomicsOfAllThreadsAddUp) {
+  draw_order(shares, seed);
   const int blocks = draw_between(1, 3), threads = draw_between(1, 70), n = blocks * threads;
+  shares.note("of several blocks", blocks > 1, 40);
+  shares.note("of several warps", threads > 32, 30);
   std::vector<int> i(8 + n, 0);
   i[5] = -1;
   const DeviceArray<int> di(i);
@@ -223,9 +235,11 @@ TEST(Execution, CompareAndSwapIsReallyRetried) {
   EXPECT_GT(retries(Order::warp_priority), 0u);
 }
 
-RC_GTEST_PROP(Execution, ThreadsPassBarriersTogether, ()) {
-  draw_order();
+FOLIO_PROPERTY(Execution, ThreadsPassBarriersTogether) {
+  draw_order(shares, seed);
   const int blocks = draw_between(1, 3), threads = draw_between(1, 1024), rounds = draw_between(0, 5);
+  shares.note("of several barriers", rounds > 1, 50);
+  shares.note("of several warps", threads > 32, 70);
   const DeviceArray<float> out(static_cast<std::size_t>(blocks * threads));
   probes::barriers(out.data(), blocks, threads, rounds);
   for (const float value : out.host()) RC_ASSERT(value == static_cast<float>(rounds));

@@ -222,9 +222,11 @@ TEST(Streams, UnknownHandlesAreRefused) {
 
 /// A random graph of copies over streams, each ordered by events after all that it depends on, gives what the same
 /// copies in program order give.
-RC_GTEST_PROP(Streams, AGraphWithItsEventsIsOrdered, ()) {
-  draw_order();
+FOLIO_PROPERTY(Streams, AGraphWithItsEventsIsOrdered) {
+  draw_order(shares, seed);
   const int nodes = draw_between(1, 25), lanes = draw_between(1, 4), cells = draw_between(2, 6);
+  shares.note("of several streams", lanes > 1, 60);
+  shares.note("with memory that is used again", nodes > cells, 50);
   std::vector<std::unique_ptr<StreamHandle>> streams;
   streams.reserve(lanes);
   for (int i = 0; i < lanes; ++i) streams.push_back(std::make_unique<StreamHandle>(cudaStreamNonBlocking));

@@ -1,12 +1,9 @@
 // What the properties of the ops do not reach: kernels that no op records, indices out of range, and tensors and modules
 // that change places.
-#include <gtest/gtest.h>
-// gtest first, or rapidcheck's part for it does not compile
-#include <rapidcheck/gtest.h>
-
 #include <algorithm>
 #include <array>
 #include <numeric>
+#include <set>
 
 #include "autograd/autograd.hpp"
 #include "autograd/backend.hpp"
@@ -17,15 +14,19 @@
 #include "optim/clip.hpp"
 #include "optim/sgd.hpp"
 #include "tests/cuda/ops/under_test.hpp"
+#include "tests/shares.hpp"
 
 namespace folio {
 namespace {
 
-const Device gpu = under_test::device;
+using testing::Shares;
 
-int draw_between(int low, int high) { return *rc::gen::inRange(low, high + 1); }
-void draw_order() {
-  under_test::set_order(draw_between(0, under_test::orders - 1), *rc::gen::arbitrary<std::uint64_t>());
+const Device gpu = under_test::device;
+constexpr std::int64_t threads_of_a_block = 256;
+
+int draw_between(int low, int high) { return static_cast<int>(testing::between(low, high)); }
+void draw_order(std::uint64_t seed) {
+  under_test::set_order(static_cast<int>(testing::between(0, under_test::orders - 1)), seed);
 }
 constexpr DType halves[] = {DType::bfloat16, DType::float16};
 
@@ -33,8 +34,6 @@ constexpr DType halves[] = {DType::bfloat16, DType::float16};
 Tensor sixteenths(const Shape& shape, Generator& generator, double most) {
   return scale(uniform(shape, generator, -most, most).to(DType::int32).to(DType::float32), 1.0 / 16);
 }
-
-Generator draw_generator() { return Generator(*rc::gen::arbitrary<std::uint64_t>()); }
 
 void expect_near(const Tensor& there, const Tensor& here, double relative) {
   const std::vector<double> a = there.to_vector(), b = here.to_vector();
@@ -66,9 +65,9 @@ bool has_elements(const Parameter& p) { return p.value.numel() > 0; }
 /// Runs `update` on the CPU and on the device, with parameters and gradients of several sizes, some steps. Sizes beyond a
 /// block, none at all, and gradients that begin where a pack may not.
 template <class Make>
-void check_optimizer(Make&& make, const std::string& kernel, DType dtype) {
-  draw_order();
-  Generator generator = draw_generator();
+void check_optimizer(Shares& shares, std::uint64_t seed, Make&& make, const std::string& kernel, DType dtype) {
+  draw_order(seed);
+  Generator generator(seed);
   std::vector<Parameter> here, there;
   const int count = draw_between(1, 6);
   for (int i = 0; i < count; ++i) {
@@ -77,6 +76,11 @@ void check_optimizer(Make&& make, const std::string& kernel, DType dtype) {
     here.push_back({"p" + std::to_string(i), p.requires_grad(true), i % 2 == 0});
     there.push_back({"p" + std::to_string(i), q.requires_grad(true), i % 2 == 0});
   }
+  const auto any = [&](const auto& is_so) { return std::any_of(here.begin(), here.end(), is_so); };
+  shares.note("of several parameters", count > 1, 60);
+  shares.note("of several blocks", any([](auto& p) { return p.value.numel() > threads_of_a_block; }), 40);
+  shares.note("with a parameter of no elements", !std::all_of(here.begin(), here.end(), has_elements), 20);
+  shares.note("with a gradient that begins between packs", count > 2 && has_elements(here[2]), 40);
   auto a = make(here);
   auto b = make(there);
   for (int step = 0; step < 3; ++step) {
@@ -93,21 +97,23 @@ void check_optimizer(Make&& make, const std::string& kernel, DType dtype) {
     a.step(x);
     under_test::reset_launch_counts();
     b.step(y);
-    RC_ASSERT(launches_of(kernel) == std::int64_t{std::any_of(here.begin(), here.end(), has_elements)});
+    RC_ASSERT(launches_of(kernel) == std::int64_t{any(has_elements)});
   }
   for (int i = 0; i < count; ++i) expect_near(there[i].value, here[i].value, dtype == DType::float32 ? 2e-6 : 1e-14);
 }
 
 DType draw_dtype() { return *rc::gen::element(DType::float32, DType::float64); }
 
-RC_GTEST_PROP(CudaKernels, AdamWGoesTheSameWay, ()) {
-  check_optimizer([](const auto& p) { return optim::AdamW(p, {.lr = 0.01, .weight_decay = 0.1}); }, "adamw_kernel",
-                  draw_dtype());
+FOLIO_PROPERTY(CudaKernels, AdamWGoesTheSameWay) {
+  check_optimizer(
+      shares, seed, [](const auto& p) { return optim::AdamW(p, {.lr = 0.01, .weight_decay = 0.1}); }, "adamw_kernel",
+      draw_dtype());
 }
-RC_GTEST_PROP(CudaKernels, SGDGoesTheSameWay, ()) {
+FOLIO_PROPERTY(CudaKernels, SGDGoesTheSameWay) {
   const bool nesterov = *rc::gen::arbitrary<bool>();
-  check_optimizer([&](const auto& p) { return optim::SGD(p, {.lr = 0.01, .momentum = 0.9, .nesterov = nesterov}); },
-                  "sgd_kernel", draw_dtype());
+  check_optimizer(
+      shares, seed, [&](const auto& p) { return optim::SGD(p, {.lr = 0.01, .momentum = 0.9, .nesterov = nesterov}); },
+      "sgd_kernel", draw_dtype());
 }
 
 TEST(CudaKernels, ParametersOfTwoTypesTakeALaunchEachAndTheirNormsStandInOrder) {
@@ -158,23 +164,29 @@ TEST(CudaKernels, AFactorThatIsNotFiniteLeavesParametersAndMomentsAlone) {
   }
 }
 
-RC_GTEST_PROP(CudaKernels, DropoutDrawsTheSameMask, ()) {
-  draw_order();
-  Generator generator = draw_generator();
+FOLIO_PROPERTY(CudaKernels, DropoutDrawsTheSameMask) {
+  draw_order(seed);
+  Generator generator(seed);
   const Tensor x = ones({draw_between(0, 5), draw_between(0, 150)});
   const RandomStream stream = generator.next_stream();
-  RC_ASSERT(dropout(x, 0.3, stream).to_vector() == dropout(x.to(gpu), 0.3, stream).to_vector());
+  const std::vector<double> mask = dropout(x, 0.3, stream).to_vector();
+  shares.note("of several blocks", x.numel() > threads_of_a_block, 20);
+  shares.note("with elements dropped and kept", std::set(mask.begin(), mask.end()).size() > 1, 60);
+  RC_ASSERT(dropout(x.to(gpu), 0.3, stream).to_vector() == mask);
 }
 
-RC_GTEST_PROP(CudaKernels, EveryConversionIsTheSame, ()) {
-  draw_order();
-  Generator generator = draw_generator();
+FOLIO_PROPERTY(CudaKernels, EveryConversionIsTheSame) {
+  draw_order(seed);
+  Generator generator(seed);
   const auto any = [] {
     return *rc::gen::element(DType::float32, DType::float64, DType::int32, DType::int64, DType::bfloat16,
                              DType::float16);
   };
   const DType from = any(), to = any();
   const Tensor x = uniform({draw_between(0, 3), draw_between(0, 70)}, generator, -9, 9, {DType::float64}).to(from);
+  shares.note("of several warps", x.numel() > 32, 40);
+  shares.note("from one type to another", from != to, 60);
+  shares.note("from floats to indices", is_float(from) && !is_float(to), 10);
   RC_ASSERT(x.to(gpu).to(to).to_vector() == x.to(to).to_vector());
   const double value = is_float(to) ? -3.14159265 : -3;
   RC_ASSERT(full(x.shape(), value, {to, gpu}).to_vector() == full(x.shape(), value, {to}).to_vector());
@@ -261,13 +273,17 @@ TEST(CudaKernels, ExpertsShareOneCallWhereTheyCan) {
   set_tf32(false);
 }
 
-RC_GTEST_PROP(CudaKernels, RoutesTheSameWay, ()) {
-  draw_order();
-  Generator generator = draw_generator();
+FOLIO_PROPERTY(CudaKernels, RoutesTheSameWay) {
+  draw_order(seed);
+  Generator generator(seed);
   const int experts = draw_between(1, 40), tokens = draw_between(0, 400), k = draw_between(1, 3);
   const Tensor chosen = uniform({tokens, k}, generator, 0, experts).to(DType::int32);
   const Routing a = route(chosen, experts), b = route(chosen.to(gpu), experts);
-  RC_ASSERT(a.offsets.to_vector() == b.offsets.to_vector());
+  const std::vector<double> offsets = a.offsets.to_vector();
+  shares.note("of several blocks", tokens * k > threads_of_a_block, 30);
+  shares.note("of several experts", experts > 1 && tokens > 0, 70);
+  shares.note("with idle experts", std::adjacent_find(offsets.begin(), offsets.end()) != offsets.end(), 20);
+  RC_ASSERT(offsets == b.offsets.to_vector());
   RC_ASSERT(a.token_of_row.to_vector() == b.token_of_row.to_vector());
   RC_ASSERT(a.row_of.to_vector() == b.row_of.to_vector());
 }

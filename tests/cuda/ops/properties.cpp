@@ -14,6 +14,7 @@
 #include <sstream>
 #include <vector>
 
+#include "tests/autograd/properties/counts.hpp"
 #include "tests/autograd/properties/register.hpp"
 #include "tests/cuda/ops/halves.hpp"
 #include "tests/cuda/ops/under_test.hpp"
@@ -73,6 +74,9 @@ bool has(const std::string& name, const std::string& kernel) {
   }
   return false;
 }
+
+/// Kernels of one thread for each element have as many in a block.
+constexpr std::int64_t threads_of_a_block = 256;
 
 const OpCase* current = nullptr;
 
@@ -134,7 +138,7 @@ class PropertyOnDevice : public ::testing::Test {
       EXPECT_TRUE(o.held) << o.message;
       return;
     }
-    int draws = 0, checked = 0;
+    Counts counts(threads_of_a_block);
     std::set<int> orders;
     const auto tried = [&] {
       const auto any = [] {
@@ -142,8 +146,7 @@ class PropertyOnDevice : public ::testing::Test {
       };
       const Choice choice = {any(), *sizes(), static_cast<int>(any() % under_test::orders), any()};
       const Outcome o = attempt_one(choice);
-      ++draws;
-      checked += o.checked;
+      counts.add(o);
       orders.insert(choice.order);
       RC_LOG() << o.message << "\nReplay: FOLIO_DRAW=" << choice.seed << ',' << choice.size << ',' << choice.order
                << ',' << choice.order_seed << " --gtest_filter=" << property_.name << '.' << case_.op << std::endl;
@@ -151,14 +154,15 @@ class PropertyOnDevice : public ::testing::Test {
     };
     const auto result = rc::detail::checkTestable(tried, rc::detail::TestMetadata{property_.name, property_.claim},
                                                   parameters(property_));
-    report(draws, checked);
+    report(counts);
     if (!result.is<rc::detail::SuccessResult>()) {
       std::ostringstream text;
       rc::detail::printResultMessage(result, text);
       FAIL() << text.str();
     }
-    EXPECT_GT(checked, 0) << "nothing was compared";
-    const int least_orders = draws < 60 ? std::min(under_test::orders, 3) : under_test::orders;  // so many miss none
+    counts.judge(property_, case_);
+    const int least_orders =
+        counts.draws() < 60 ? std::min(under_test::orders, 3) : under_test::orders;  // so many miss none
     EXPECT_GE(static_cast<int>(orders.size()), least_orders) << "orders of threads";
     if (std::string(case_.op) == "to_device") return;  // copies between devices: no kernel is needed
     EXPECT_GT(launches_, 0) << "nothing was launched on the device";
@@ -180,14 +184,13 @@ class PropertyOnDevice : public ::testing::Test {
     return o;
   }
 
-  void report(int draws, int checked) {
+  void report(const Counts& counts) {
     for (const auto& [name, count] : under_test::launch_counts()) {
       launches_ += count;
       names_.insert(name);
     }
-    std::cout << case_.op << ": " << property_.claim << " on " << name_of(under_test::device) << ": " << draws
-              << " draws, " << checked << " comparisons, " << launches_ << " launches of " << names_.size()
-              << " kernels\n";
+    std::cout << case_.op << ": " << property_.claim << " on " << name_of(under_test::device) << ": " << counts << ", "
+              << launches_ << " launches of " << names_.size() << " kernels\n";
   }
 
   const Property& property_;
