@@ -1,5 +1,4 @@
-// y = f(a, b) with broadcasting, and what is made of one tensor and numbers. Moves what cuda/map.hpp says: each operand
-// once, 12 bytes per element for two float32 operands.
+// y = f(a, b) with broadcasting, and what is made of one tensor and numbers. Moves what cuda/map.hpp says.
 #include "cuda/map.hpp"
 
 namespace folio::FOLIO_CUDA {
@@ -106,15 +105,21 @@ __device__ bool is_index(From x) {
   }
 }
 
-/// Values as indices; one that is none becomes 0 and is complained about.
-template <typename To, typename From>
+/// Values as indices, one thread per pack of V; one that is none becomes 0 and is complained about. Reads and writes
+/// n·(sizeof(From) + sizeof(To)) bytes.
+template <int V, typename To, typename From>
 __global__ void __launch_bounds__(block_threads) convert_to_index(const From* x, std::int64_t n, To* y, Report bad) {
-  const std::int64_t i = thread_index();
+  const std::int64_t i = thread_index() * V;
   if (i >= n) return;
-  const auto value = wide(x[i]);
-  const bool good = is_index<To>(value);
-  y[i] = good ? static_cast<To>(value) : To{0};
-  if (!good) complain(bad, Finder::cast, i);
+  const Pack<From, V> values = load_pack<From, V>(x + i);
+  Pack<To, V> indices;
+  for (int j = 0; j < V; ++j) {
+    const auto value = wide(values[j]);
+    const bool good = is_index<To>(value);
+    indices[j] = good ? static_cast<To>(value) : To{0};
+    if (!good) complain(bad, Finder::cast, i + j);
+  }
+  store_pack(y + i, indices);
 }
 
 }  // namespace
@@ -164,7 +169,11 @@ void entry::convert(const Tensor& x, Tensor& y) {
       if constexpr (std::is_integral_v<To>) {
         const std::int64_t n = y.numel();
         if (n == 0) return;
-        launch(convert_to_index<To, From>, blocks_for(n, threads_for(n)), threads_for(n), 0, stream(), x.ptr<From>(), n,
+        constexpr int V = static_cast<int>(16 / std::max(sizeof(To), sizeof(From)));
+        const bool whole = whole_packs<V>({n}, x.ptr<From>(), y.ptr<To>());
+        const std::int64_t threads = whole ? n / V : n;
+        launch(whole ? convert_to_index<V, To, From> : convert_to_index<1, To, From>,
+               blocks_for(threads, threads_for(threads)), threads_for(threads), 0, stream(), x.ptr<From>(), n,
                y.ptr<To>(), report());
       } else {
         map<To>(Convert{}, y, Typed<From>{x});

@@ -1,15 +1,42 @@
 // y_t = Σ_s p_ts·v_s, p_t = softmax over s ≤ t + offset of scale·q_t·key_s, key = [k | shared], by tiles of keys with a
-// running maximum and sum (Dao et al. 2022): memory is linear in the length. Moves q and y once and k and v once per block
-// of queries, from the second-level cache but for the first, 4 bytes per float32 element and 2 per 16-bit one;
-// 2·T·S·(width + out) operations, in float32 at least, bind, without tensor cores.
+// running maximum and sum (Dao et al. 2022): memory is linear in the length. Operations bind, in float32 at least and
+// without tensor cores; they are counted for T = S, where a query sees half of the keys.
 #include "cuda/attention_tiles.hpp"
 
 namespace folio::FOLIO_CUDA {
 namespace {
 
+/// Blocks of a multiprocessor: four leave 64 registers to a thread, and what does not fit is spilled.
+constexpr int resident = 3;
+
+// ── A warp's own memory, in elements ─────────────────────────────────────────────────────────────────────────────────
+template <typename A>
+__host__ __device__ int forward_memory(const Attention& a) {
+  return padded<A>(a.width()) + padded<A>(a.out) + padded<A>(a.tile);
+}
+template <typename A>
+__host__ __device__ int dq_memory(const Attention& a) {
+  return 2 * padded<A>(a.width()) + padded<A>(a.out) + padded<A>(a.tile);
+}
+template <typename A>
+__host__ __device__ int dkv_memory(const Attention& a) {
+  return 2 * (padded<A>(a.width()) + padded<A>(a.out) + padded<A>(a.tile));
+}
+
+/// A sum as it is, which map_row rounds. Every block has a tile, whose last barrier stands between the sum and the lanes
+/// that store it.
+struct Same {
+  template <typename A>
+  __device__ A operator()(std::int64_t, A value) const {
+    return value;
+  }
+};
+
 // ── Forward: one warp per query ──────────────────────────────────────────────────────────────────────────────────────
+/// Reads q, k and v and writes y, B·H·T·(2·width + 2·out)·sizeof(T) bytes; later blocks of queries find k and v in the
+/// second-level cache. The floor is that of B·H·T²·(width + out) operations.
 template <typename T>
-__global__ void __launch_bounds__(block_threads)
+__global__ void __launch_bounds__(block_threads, resident)
     attention_kernel(const T* q, const T* k, const T* v, const T* shared, Attention a, T* y, Accumulator<T>* log_sum) {
   using A = Accumulator<T>;
   DYN_SHARED(T, memory);
@@ -17,19 +44,20 @@ __global__ void __launch_bounds__(block_threads)
   const int warps = static_cast<int>(blockDim.x) / warp_threads, width = a.width();
   T* const keys = memory;                                // (tile, width)
   T* const values = keys + a.tile * pitch_of<T>(width);  // (tile, out)
-  A* const query = own_memory<T>(memory, a) + warp * (width + a.out + a.tile);
-  A* const sum = query + width;   // Σ weight·v so far
-  A* const weight = sum + a.out;  // of the tile's keys
-  const std::int64_t blocks = (a.queries + warps - 1) / warps;
-  const std::int64_t head = blockIdx.x / blocks, b = head / a.heads, h = head % a.heads;
-  const std::int64_t first = (blocks - 1 - blockIdx.x % blocks) * warps, t = first + warp;  // the longest rows first
+  A* const query = own_memory<T>(memory, a) + warp * forward_memory<A>(a);
+  A* const sum = query + padded<A>(width);   // Σ weight·v so far
+  A* const weight = sum + padded<A>(a.out);  // of the tile's keys
+  const unsigned head = blockIdx.x / a.blocks;
+  const std::int64_t b = head / a.heads, h = head % a.heads;
+  const std::int64_t first = std::int64_t{a.blocks - 1 - blockIdx.x % a.blocks} * warps,
+                     t = first + warp;  // the longest rows first
   const bool active = t < a.queries;
   const std::int64_t last = first + warps < a.queries ? first + warps : a.queries;
   const std::int64_t block_sees = min(last + a.offset, a.keys);
   const std::int64_t sees = active ? min(t + a.offset + 1, a.keys) : 0;
 
-  for (int c = lane; c < width && active; c += warp_threads) query[c] = wide(q[a.q.at(b, t, h) + c]);
-  for (int c = lane; c < a.out; c += warp_threads) sum[c] = 0;
+  if (active) load_own(q + a.q.at(b, t, h), width, query);
+  clear_own(a.out, sum);
   A top = static_cast<A>(-INFINITY), total = 0;
   for (std::int64_t begin = 0; begin < block_sees; begin += a.tile) {
     const int rows = static_cast<int>(min(block_sees - begin, std::int64_t{a.tile}));
@@ -52,13 +80,15 @@ __global__ void __launch_bounds__(block_threads)
     __syncthreads();
   }
   if (!active) return;
-  T* const out = y + ((b * a.queries + t) * a.heads + h) * a.out;
-  for (int c = lane; c < a.out; c += warp_threads) out[c] = narrow<T>(sum[c] / total);
   if (lane == 0) log_sum[head * a.queries + t] = top + log(total);
+  const A share = A{1} / total;
+  map_row(
+      a.out, [&](std::int64_t, A value) { return value * share; }, y + ((b * a.queries + t) * a.heads + h) * a.out,
+      sum);
 }
 
 // ── Backward ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-/// along[b, h, t] = dy_t·y_t, one warp each.
+/// along[b, h, t] = dy_t·y_t, one warp each. Reads dy and y, 2·B·H·T·out·sizeof(T) bytes.
 template <typename T>
 __global__ void __launch_bounds__(block_threads)
     attention_along(const T* dy, const T* y, Attention a, Accumulator<T>* along) {
@@ -74,9 +104,11 @@ __global__ void __launch_bounds__(block_threads)
   if (lane_index() == 0) along[i] = total;
 }
 
-/// dq_t = Σ_s ds_ts·key_s, ds_ts = p_ts·(dy_t·v_s − along_t)·scale: one warp per query.
+/// dq_t = Σ_s ds_ts·key_s, ds_ts = p_ts·(dy_t·v_s − along_t)·scale: one warp per query. Reads q, k, v and dy and writes
+/// dq, B·H·T·(3·width + 2·out)·sizeof(T) bytes, k and v as forward does. The floor is that of B·H·T²·(2·width + out)
+/// operations.
 template <typename T>
-__global__ void __launch_bounds__(block_threads)
+__global__ void __launch_bounds__(block_threads, resident)
     attention_dq(const T* dy, const T* q, const T* k, const T* v, const T* shared, const Accumulator<T>* log_sum,
                  const Accumulator<T>* along, Attention a, T* dq) {
   using A = Accumulator<T>;
@@ -85,24 +117,24 @@ __global__ void __launch_bounds__(block_threads)
   const int warps = static_cast<int>(blockDim.x) / warp_threads, width = a.width();
   T* const keys = memory;
   T* const values = keys + a.tile * pitch_of<T>(width);
-  A* const query = own_memory<T>(memory, a) + warp * (2 * width + a.out + a.tile);
-  A* const gradient = query + width;  // dy_t
-  A* const sum = gradient + a.out;    // dq_t so far
-  A* const weight = sum + width;      // ds of the tile's keys
-  const std::int64_t blocks = (a.queries + warps - 1) / warps;
-  const std::int64_t head = blockIdx.x / blocks, b = head / a.heads, h = head % a.heads;
-  const std::int64_t first = (blocks - 1 - blockIdx.x % blocks) * warps, t = first + warp;
+  A* const query = own_memory<T>(memory, a) + warp * dq_memory<A>(a);
+  A* const gradient = query + padded<A>(width);  // dy_t
+  A* const sum = gradient + padded<A>(a.out);    // dq_t so far
+  A* const weight = sum + padded<A>(width);      // ds of the tile's keys
+  const unsigned head = blockIdx.x / a.blocks;
+  const std::int64_t b = head / a.heads, h = head % a.heads;
+  const std::int64_t first = std::int64_t{a.blocks - 1 - blockIdx.x % a.blocks} * warps, t = first + warp;
   const bool active = t < a.queries;
   const std::int64_t last = first + warps < a.queries ? first + warps : a.queries;
   const std::int64_t block_sees = min(last + a.offset, a.keys);
   const std::int64_t sees = active ? min(t + a.offset + 1, a.keys) : 0;
   const A log_total = active ? log_sum[head * a.queries + t] : A{0}, mean = active ? along[head * a.queries + t] : A{0};
 
-  for (int c = lane; c < width; c += warp_threads) {
-    if (active) query[c] = wide(q[a.q.at(b, t, h) + c]);
-    sum[c] = 0;
+  if (active) {
+    load_own(q + a.q.at(b, t, h), width, query);
+    load_own(dy + a.dy.at(b, t, h), a.out, gradient);
   }
-  for (int c = lane; c < a.out && active; c += warp_threads) gradient[c] = wide(dy[a.dy.at(b, t, h) + c]);
+  clear_own(width, sum);
   for (std::int64_t begin = 0; begin < block_sees; begin += a.tile) {
     const int rows = static_cast<int>(min(block_sees - begin, std::int64_t{a.tile}));
     load_keys(a, k, shared, b, h, begin, rows, keys);
@@ -121,14 +153,16 @@ __global__ void __launch_bounds__(block_threads)
     __syncthreads();
   }
   if (!active) return;
-  T* const out = dq + ((b * a.queries + t) * a.heads + h) * width;
-  for (int c = lane; c < width; c += warp_threads) out[c] = narrow<T>(sum[c]);
+  map_row(width, Same(), dq + ((b * a.queries + t) * a.heads + h) * width, sum);
 }
 
-/// dv_s = Σ_t p_ts·dy_t and dkey_s = Σ_t ds_ts·q_t: one warp per key, over tiles of queries. Each head's part of the shared
-/// key's gradient goes to dshared (B, S, H, shared), which is not rounded. Null pointers are left out.
+/// dv_s = Σ_t p_ts·dy_t and dkey_s = Σ_t ds_ts·q_t: one warp per key, over tiles of queries. Each head's part of the
+/// shared key's gradient goes to dshared (B, S, H, shared), which is not rounded. Null pointers are left out. Reads q,
+/// k, v and dy and writes dk, dv and dshared, B·H·T·(3·width + 3·out)·sizeof(T) bytes, and twice as much for dshared in
+/// 16 bits; later blocks of keys find q and dy in the second-level cache. The floor is that of B·H·T²·(2·width + 2·out)
+/// operations.
 template <typename T>
-__global__ void __launch_bounds__(block_threads)
+__global__ void __launch_bounds__(block_threads, resident)
     attention_dkv(const T* dy, const T* q, const T* k, const T* v, const T* shared, const Accumulator<T>* log_sum,
                   const Accumulator<T>* along, Attention a, T* dk, T* dv, Accumulator<T>* dshared) {
   using A = Accumulator<T>;
@@ -137,25 +171,24 @@ __global__ void __launch_bounds__(block_threads)
   const int warps = static_cast<int>(blockDim.x) / warp_threads, width = a.width();
   T* const queries = memory;                                   // (tile, width)
   T* const gradients = queries + a.tile * pitch_of<T>(width);  // (tile, out): dy
-  A* const key = own_memory<T>(memory, a) + warp * 2 * (width + a.out + a.tile);
-  A* const value = key + width;
-  A* const key_sum = value + a.out;
-  A* const value_sum = key_sum + width;
-  A* const p = value_sum + a.out;  // of the tile's queries
-  A* const ds = p + a.tile;
-  const std::int64_t blocks = (a.keys + warps - 1) / warps;
-  const std::int64_t head = blockIdx.x / blocks, b = head / a.heads, h = head % a.heads;
-  const std::int64_t first = blockIdx.x % blocks * warps, s = first + warp;
+  A* const key = own_memory<T>(memory, a) + warp * dkv_memory<A>(a);
+  A* const value = key + padded<A>(width);
+  A* const key_sum = value + padded<A>(a.out);
+  A* const value_sum = key_sum + padded<A>(width);
+  A* const p = value_sum + padded<A>(a.out);  // of the tile's queries
+  A* const ds = p + padded<A>(a.tile);
+  const unsigned head = blockIdx.x / a.blocks;
+  const std::int64_t b = head / a.heads, h = head % a.heads;
+  const std::int64_t first = std::int64_t{blockIdx.x % a.blocks} * warps, s = first + warp;
   const bool active = s < a.keys;
 
-  for (int c = lane; c < width; c += warp_threads) {
-    if (active) key[c] = wide(key_channel(a, k, shared, b, h, s, c));
-    key_sum[c] = 0;
+  if (active) {
+    load_own(k + a.k.at(b, s, h), a.own, key);
+    load_own(shared + b * a.shared_batch + s * a.shared_time, a.shared, key + a.own);
+    load_own(v + a.v.at(b, s, h), a.out, value);
   }
-  for (int c = lane; c < a.out; c += warp_threads) {
-    if (active) value[c] = wide(v[a.v.at(b, s, h) + c]);
-    value_sum[c] = 0;
-  }
+  clear_own(width, key_sum);
+  clear_own(a.out, value_sum);
   for (std::int64_t begin = max(first - a.offset, std::int64_t{0}); begin < a.queries; begin += a.tile) {
     const int rows = static_cast<int>(min(a.queries - begin, std::int64_t{a.tile}));
     load_tile(q, a.q, b, h, begin, rows, width, queries);
@@ -178,18 +211,17 @@ __global__ void __launch_bounds__(block_threads)
   }
   if (!active) return;
   const std::int64_t row = (b * a.keys + s) * a.heads + h;
-  for (int c = lane; c < width; c += warp_threads) {
-    if (c < a.own && dk != nullptr) dk[row * a.own + c] = narrow<T>(key_sum[c]);
-    if (c >= a.own && dshared != nullptr) dshared[row * a.shared + c - a.own] = key_sum[c];
-  }
-  for (int c = lane; c < a.out && dv != nullptr; c += warp_threads) dv[row * a.out + c] = narrow<T>(value_sum[c]);
+  if (dk != nullptr) map_row(a.own, Same(), dk + row * a.own, key_sum);
+  if (dshared != nullptr) map_row(a.shared, Same(), dshared + row * a.shared, key_sum + a.own);
+  if (dv != nullptr) map_row(a.out, Same(), dv + row * a.out, value_sum);
 }
 
 // ── Launches ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 Attention describe_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& shared, double scale,
                              std::int64_t offset) {
   Attention a = {};
-  a.batch = q.dim(0), a.queries = q.dim(1), a.heads = q.dim(2), a.keys = k.dim(1), a.offset = offset, a.scale = scale;
+  a.batch = q.dim(0), a.queries = q.dim(1), a.heads = static_cast<unsigned>(q.dim(2)), a.keys = k.dim(1),
+  a.offset = offset, a.scale = scale;
   a.own = static_cast<int>(k.dim(3)), a.out = static_cast<int>(v.dim(3));
   a.q = head_strides(q), a.k = head_strides(k), a.v = head_strides(v);
   if (!shared.defined()) return a;
@@ -221,6 +253,12 @@ Size fit(Attention& a, std::int64_t rows, F&& per_warp) {
               " channels do not fit into a GPU block's shared memory: use narrower heads");
 }
 
+/// Blocks of which each takes a row per warp, of all heads.
+std::int64_t cut(Attention& a, std::int64_t rows, const Size& size) {
+  a.blocks = static_cast<unsigned>(blocks_for(rows, size.threads / warp_threads));
+  return a.batch * a.heads * a.blocks;
+}
+
 }  // namespace
 
 void entry::causal_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& shared_key, double scale,
@@ -228,8 +266,8 @@ void entry::causal_attention(const Tensor& q, const Tensor& k, const Tensor& v, 
   Attention a = describe_attention(q, k, v, shared_key, scale, offset);
   visit_stored(q.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    const Size size = fit<T>(a, a.queries, [](const Attention& x) { return x.width() + x.out + x.tile; });
-    const std::int64_t blocks = blocks_for(a.queries, size.threads / warp_threads) * a.batch * a.heads;
+    const Size size = fit<T>(a, a.queries, forward_memory<Accumulator<T>>);
+    const std::int64_t blocks = cut(a, a.queries, size);
     launch(attention_kernel<T>, blocks, size.threads, size.bytes, stream(), q.ptr<T>(), k.ptr<T>(), v.ptr<T>(),
            pointer<T>(shared_key), a, y.ptr<T>(), log_sum.ptr<Accumulator<T>>());
   });
@@ -239,6 +277,12 @@ void entry::causal_attention_backward(const Tensor& dy, const Tensor& q, const T
                                       const Tensor& shared_key, const Tensor& y, const Tensor& log_sum, double scale,
                                       std::int64_t offset, Tensor& dq, Tensor& dk, Tensor& dv, Tensor& dshared) {
   Attention a = describe_attention(q, k, v, shared_key, scale, offset);
+  if (a.queries == 0) {  // no query sees a key
+    for (Tensor* gradient : {&dk, &dv, &dshared}) {
+      if (gradient->defined()) entry::fill(0, *gradient);
+    }
+    return;
+  }
   a.dy = head_strides(dy), a.y = head_strides(y);
   const Tensor along = empty({a.batch, a.heads, a.queries}, log_sum.options());
   const Tensor parts = dshared.defined() ? empty({a.batch, a.keys, a.heads, a.shared}, log_sum.options()) : Tensor();
@@ -248,14 +292,14 @@ void entry::causal_attention_backward(const Tensor& dy, const Tensor& q, const T
     launch(attention_along<T>, blocks_for_rows(along.numel()), threads_for_rows(along.numel()), 0, stream(),
            pointer<T>(dy), pointer<T>(y), a, pointer<A>(along));
     if (dq.defined()) {
-      const Size size = fit<T>(a, a.queries, [](const Attention& x) { return 2 * x.width() + x.out + x.tile; });
-      const std::int64_t blocks = blocks_for(a.queries, size.threads / warp_threads) * a.batch * a.heads;
+      const Size size = fit<T>(a, a.queries, dq_memory<A>);
+      const std::int64_t blocks = cut(a, a.queries, size);
       launch(attention_dq<T>, blocks, size.threads, size.bytes, stream(), pointer<T>(dy), pointer<T>(q), pointer<T>(k),
              pointer<T>(v), pointer<T>(shared_key), pointer<A>(log_sum), pointer<A>(along), a, dq.ptr<T>());
     }
     if (dk.defined() || dv.defined() || dshared.defined()) {
-      const Size size = fit<T>(a, a.keys, [](const Attention& x) { return 2 * (x.width() + x.out + x.tile); });
-      const std::int64_t blocks = blocks_for(a.keys, size.threads / warp_threads) * a.batch * a.heads;
+      const Size size = fit<T>(a, a.keys, dkv_memory<A>);
+      const std::int64_t blocks = cut(a, a.keys, size);
       launch(attention_dkv<T>, blocks, size.threads, size.bytes, stream(), pointer<T>(dy), pointer<T>(q), pointer<T>(k),
              pointer<T>(v), pointer<T>(shared_key), pointer<A>(log_sum), pointer<A>(along), a, pointer<T>(dk),
              pointer<T>(dv), pointer<A>(parts));

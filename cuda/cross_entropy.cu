@@ -1,13 +1,13 @@
-// The mean of lse(x) − Σ q·x over the rows that count. Forward reads the logits once (twice with label smoothing, the
-// second time from the cache where a row fits): 4 bytes per float32 element, 2 per 16-bit one. Backward reads them and
-// writes as much. All but the logits and their gradient is float32 where they are of 16 bits.
+// The mean of lse(x) − Σ q·x over the rows that count. All but the logits and their gradient is float32 where they are
+// of 16 bits.
 // The count of rows stays on the device, so nothing waits.
 #include "cuda/softmax.hpp"
 
 namespace folio::FOLIO_CUDA {
 namespace {
 
-/// One warp per row: its lse, its loss and whether it counts; per_row is (2, rows).
+/// One warp per row: its lse, its loss and whether it counts; per_row is (2, rows). Reads the logits,
+/// rows·classes·sizeof(T) bytes; the second look that label smoothing takes is from the cache where a row fits.
 template <typename T, typename Index>
 __global__ void __launch_bounds__(block_threads)
     cross_entropy_rows(const T* logits, const Index* targets, std::int64_t rows, std::int64_t classes,
@@ -37,6 +37,7 @@ __global__ void __launch_bounds__(block_threads)
   if (first) lse[row] = sum.largest + shifted, per_row[row] = shifted - matched, per_row[rows + row] = 1;
 }
 
+/// Reads and writes 16 + 2·sizeof(T) bytes: the floor is the launch.
 template <typename T>
 __global__ void __launch_bounds__(warp_threads) cross_entropy_finish(const double* totals, T* share, T* loss) {
   if (thread_index() != 0) return;
@@ -45,7 +46,7 @@ __global__ void __launch_bounds__(warp_threads) cross_entropy_finish(const doubl
   *loss = static_cast<T>(totals[0] * part);
 }
 
-/// One warp per row.
+/// One warp per row. Reads the logits and writes their gradient, 2·rows·classes·sizeof(T) bytes.
 template <typename T, typename Index>
 __global__ void __launch_bounds__(block_threads)
     cross_entropy_backward_rows(const Accumulator<T>* dloss, const T* logits, const Index* targets, std::int64_t rows,
@@ -57,8 +58,8 @@ __global__ void __launch_bounds__(block_threads)
   const std::int64_t target = targets[row];
   T* out = dlogits + row * classes;
   if (target == ignored) {
-    for (std::int64_t c = lane_index(); c < classes; c += warp_threads) out[c] = narrow<T>(0.0F);
-    return;
+    return map_row(
+        classes, [](std::int64_t) { return A{0}; }, out);
   }
   const A each = *dloss * *share, log_total = lse[row];
   const A at_target = static_cast<A>(1 - smoothing) * each;

@@ -1,12 +1,12 @@
-// Tokens' rows to their experts and back. Dispatch reads and writes 8 bytes per float32 element of its result, 4 per 16-bit
-// one; combine reads k rows per token and writes one; its backward reads dy and the rows and writes as much. Weights beside
-// 16-bit rows may be float32. A row that does not exist is reported with the next copy to the host.
+// Tokens' rows to their experts and back. Weights beside 16-bit rows may be float32. A row that does not exist is
+// reported with the next copy to the host.
 #include "cuda/rows.hpp"
 
 namespace folio::FOLIO_CUDA {
 namespace {
 
-/// One thread per pack of V columns of a choice i: y[row_of[i]] = x[i / k].
+/// One thread per pack of V columns of a choice i: y[row_of[i]] = x[i / k]. Reads x and writes y, k times as much:
+/// (1 + 1/k)·choices·width·sizeof(T) bytes; a token's later choices find its row in the cache.
 template <int V, typename T>
 __global__ void __launch_bounds__(block_threads)
     dispatch_rows_kernel(const T* x, const std::int32_t* row_of, std::int64_t choices, std::int64_t k,
@@ -21,7 +21,8 @@ __global__ void __launch_bounds__(block_threads)
   store_pack(y + row * width + c, load_pack<T, V>(x + i / k * width + c));
 }
 
-/// One thread per pack of V columns of a token; null weights stand for ones.
+/// One thread per pack of V columns of a token; null weights stand for ones. Reads k rows per token and writes one:
+/// (k + 1)·tokens·width·sizeof(T) bytes.
 template <int V, typename T, typename W>
 __global__ void __launch_bounds__(block_threads)
     combine_rows_kernel(const T* rows, const W* weights, const std::int32_t* row_of, std::int64_t tokens,
@@ -47,7 +48,8 @@ __global__ void __launch_bounds__(block_threads)
   total.store(y + at);
 }
 
-/// One warp per choice; drows or dweights may be null.
+/// One warp per choice; drows or dweights may be null. Reads dy, and rows for dweights, and writes drows:
+/// (2 + 1/k)·choices·width·sizeof(T) bytes; a token's later choices find its row of dy in the cache.
 template <typename T, typename W>
 __global__ void __launch_bounds__(block_threads)
     combine_rows_backward_kernel(const T* dy, const T* rows, const W* weights, const std::int32_t* row_of,
@@ -71,18 +73,13 @@ __global__ void __launch_bounds__(block_threads)
       width, [&](std::int64_t, A value) { return weight * value; }, drows + row * width, g);
 }
 
-template <typename T, typename... P>
-bool whole_packs(std::int64_t width, const P*... x) {
-  return width % Pack<T>::size == 0 && (is_pack_aligned<Pack<T>>(x) && ...);
-}
-
 }  // namespace
 
 void entry::dispatch_rows(const Tensor& x, const Tensor& row_of, Tensor& y) {
   visit_stored(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const std::int64_t choices = row_of.numel(), width = x.dim(1);
-    const bool whole = whole_packs<T>(width, x.ptr<T>(), y.ptr<T>());
+    const bool whole = whole_packs<Pack<T>::size>({width}, x.ptr<T>(), y.ptr<T>());
     const std::int64_t n = choices * width / (whole ? Pack<T>::size : 1);
     launch(whole ? dispatch_rows_kernel<Pack<T>::size, T> : dispatch_rows_kernel<1, T>, blocks_for(n, threads_for(n)),
            threads_for(n), 0, stream(), x.ptr<T>(), row_of.ptr<std::int32_t>(), choices, row_of.dim(1), width,
@@ -95,7 +92,7 @@ void entry::combine_rows(const Tensor& rows, const Tensor& weights, const Tensor
     using T = decltype(tag);
     using W = decltype(of_weight);
     const std::int64_t tokens = row_of.dim(0), width = y.dim(1);
-    const bool whole = whole_packs<T>(width, rows.ptr<T>(), y.ptr<T>());
+    const bool whole = whole_packs<Pack<T>::size>({width}, rows.ptr<T>(), y.ptr<T>());
     const std::int64_t n = tokens * width / (whole ? Pack<T>::size : 1);
     launch(whole ? combine_rows_kernel<Pack<T>::size, T, W> : combine_rows_kernel<1, T, W>,
            blocks_for(n, threads_for(n)), threads_for(n), 0, stream(), rows.ptr<T>(), pointer<W>(weights),

@@ -1,7 +1,6 @@
 #pragma once
 /// y = f(x…), element by element, for any strides and broadcasts: the one iterator behind every element-wise kernel. f takes
-/// 16-bit floats as float; what it gives is rounded once. Moves each operand once (a broadcast one from the cache), 16 bytes per load where the innermost dimension allows it;
-/// the floor is the sum of the operands' bytes over the memory's speed.
+/// 16-bit floats as float; what it gives is rounded once.
 #include <array>
 #include <limits>
 #include <utility>
@@ -59,6 +58,9 @@ __device__ void map_at(const Walk<1 + sizeof...(In)>& walk, std::uint32_t i, con
   map_packs<V>(f, y + at[0], fetch<V>(x + at[I + 1], walk.repeats[I + 1])...);
 }
 
+/// One thread per pack of V elements of y. Reads every x and writes y, n·(sizeof(Out) + Σ sizeof(In)) bytes; of a
+/// broadcast operand what it holds, and its repetitions from the cache. The largest element makes a pack of 16 bytes;
+/// elements with a gap between them or between packs move one by one.
 template <int V, typename F, typename Out, typename... In>
 __global__ void __launch_bounds__(block_threads) map_kernel(Walk<1 + sizeof...(In)> walk, F f, Out* y, const In*... x) {
   const std::int64_t i = thread_index();

@@ -68,8 +68,8 @@ __device__ Words philox(RandomStream stream, std::uint64_t index) {
   return {{c0, c1, c2, c3}};
 }
 
-/// One thread per block of four words. Writes 4 bytes per element and reads nothing; some 100 integer instructions for
-/// 16 bytes stay below the memory's time.
+/// One thread per block of four words. Writes 4·n bytes and reads nothing; some 100 integer instructions for 16 bytes
+/// stay below the memory's time.
 __global__ void __launch_bounds__(block_threads)
     dropout_mask_kernel(RandomStream random, std::uint64_t threshold, std::int32_t* mask, std::int64_t n) {
   const std::int64_t i = thread_index();

@@ -1,6 +1,8 @@
 #pragma once
 /// What the kernels of the ops share: the contract that they fill, the stream that they run on, the sizes of their
 /// launches, and how they report an index that points nowhere without making the host wait.
+/// Each kernel's comment says the bytes that it must read from memory and write to it; what the caches give again is
+/// left out. Its floor is the time of these bytes at the memory's copy speed, unless the comment names another.
 #include <algorithm>
 
 #include "autograd/backend.hpp"
@@ -95,8 +97,8 @@ std::span<const std::int32_t> on_host(const Tensor& x);
 /// unchanged gets the same copy.
 std::shared_ptr<CopyToHost> begin_copy_to_host(const Tensor& x);
 
-/// y[r] = Σ_c x[r, c], in an order that depends on the shape alone, summed in Accumulator<T> and rounded once. Reads x once:
-/// the floor is its bytes.
+/// y[r] = Σ_c x[r, c], in an order that depends on the shape alone, summed in Accumulator<T> and rounded once. Reads x
+/// once.
 template <typename T, typename Y>
 void sum_rows(const T* x, std::int64_t rows, std::int64_t columns, Y* y, Device device);
 

@@ -1,5 +1,8 @@
 #pragma once
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <initializer_list>
 
 namespace folio::FOLIO_CUDA {
 
@@ -18,6 +21,15 @@ struct alignas(N * sizeof(T)) Pack {
 template <typename P, typename T>
 __host__ __device__ bool is_pack_aligned(const T* address) {
   return reinterpret_cast<std::size_t>(address) % alignof(P) == 0;
+}
+
+/// Whether rows are packs of N elements throughout: extents and strides of whole packs, and addresses that are
+/// multiples of one, or of 16 bytes where it is larger.
+template <int N, typename... T>
+bool whole_packs(std::initializer_list<std::int64_t> extents, const T*... x) {
+  bool whole = (is_pack_aligned<Pack<T, std::min(N, Pack<T>::size)>>(x) && ...);
+  for (const std::int64_t extent : extents) whole = whole && extent % N == 0;
+  return whole;
 }
 
 /// One load of Pack<T, N>::size elements. `address` must be a multiple of the pack's size (a Fault under emulation).

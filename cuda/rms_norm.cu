@@ -1,7 +1,4 @@
-// y = x·r·w, r = 1/√(mean x² + eps), one warp per row. Forward reads x and writes y: 8 bytes per float32 element and 4 per
-// 16-bit one, the second look at the row from the cache. Backward reads dy and x and writes dx: 12 or 6 bytes; dw reads
-// both once more, and its partial sums are of float32 (or float64): 4 bytes for every 64 elements. A weight beside 16-bit
-// rows may be float32.
+// y = x·r·w, r = 1/√(mean x² + eps), one warp per row. A weight beside 16-bit rows may be float32.
 #include "cuda/rows.hpp"
 
 namespace folio::FOLIO_CUDA {
@@ -9,6 +6,7 @@ namespace {
 
 constexpr std::int64_t rows_per_part = 64;
 
+/// Reads x and writes y, 2·rows·d·sizeof(T) bytes; the second look at the row is from the cache.
 template <typename T, typename W>
 __global__ void __launch_bounds__(block_threads)
     rms_norm_kernel(const T* x, std::int64_t stride, const W* weight, std::int64_t rows, std::int64_t d, double eps,
@@ -26,6 +24,7 @@ __global__ void __launch_bounds__(block_threads)
       d, [&](std::int64_t, A value, A w) { return value * scale * w; }, y + row * d, in, weight);
 }
 
+/// Reads dy and x and writes dx, 3·rows·d·sizeof(T) bytes.
 template <typename T, typename W>
 __global__ void __launch_bounds__(block_threads)
     rms_norm_dx(const T* dy, std::int64_t dy_stride, const T* x, std::int64_t x_stride, const W* weight,
@@ -44,20 +43,24 @@ __global__ void __launch_bounds__(block_threads)
       weight, in);
 }
 
-/// One thread per column of a part of the rows; the parts are added up afterwards.
-template <typename T>
+/// One thread per pack of V columns of a part of the rows; the parts are added up afterwards. Reads dy and x, some rows
+/// ahead of the sum, 2·rows·d·sizeof(T) bytes, and writes one element of Accumulator<T> for every 64.
+template <int V, typename T>
 __global__ void __launch_bounds__(block_threads)
     rms_norm_dw(const T* dy, std::int64_t dy_stride, const T* x, std::int64_t x_stride, const Accumulator<T>* r,
                 std::int64_t rows, std::int64_t d, std::int64_t parts, Accumulator<T>* partial) {
-  const std::int64_t i = thread_index();
+  const std::int64_t i = thread_index() * V;
   if (i >= parts * d) return;
   const std::int64_t c = i % d, begin = i / d * rows_per_part;
   const std::int64_t end = begin + rows_per_part < rows ? begin + rows_per_part : rows;
-  Accumulator<T> total = 0;
+  Columns<Accumulator<T>, V> total = {};
+#pragma unroll 4
   for (std::int64_t row = begin; row < end; ++row) {
-    total += wide(dy[row * dy_stride + c]) * wide(x[row * x_stride + c]) * r[row];
+    const auto g = Columns<T, V>::load(dy + row * dy_stride + c), in = Columns<T, V>::load(x + row * x_stride + c);
+    const Accumulator<T> scale = r[row];
+    for (int j = 0; j < V; ++j) total.value[j] += g.value[j] * in.value[j] * scale;
   }
-  partial[i] = total;
+  total.store(partial + i);
 }
 
 }  // namespace
@@ -86,11 +89,15 @@ void entry::rms_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& w
              dy.strides()[0], x.ptr<T>(), x.strides()[0], weight.ptr<W>(), r.ptr<A>(), rows, d, dx.ptr<T>());
     }
     if (!dw.defined()) return;
-    const std::int64_t parts = std::max<std::int64_t>(1, blocks_for(rows, rows_per_part)),
-                       threads = threads_for(parts * d);
+    constexpr int V = Pack<T>::size;
+    const std::int64_t parts = std::max<std::int64_t>(1, blocks_for(rows, rows_per_part));
     const Tensor partial = empty({parts, d}, r.options());
-    launch(rms_norm_dw<T>, blocks_for(parts * d, threads), static_cast<int>(threads), 0, stream(), pointer<T>(dy),
-           dy.strides()[0], pointer<T>(x), x.strides()[0], pointer<A>(r), rows, d, parts, partial.ptr<A>());
+    const bool whole =
+        whole_packs<V>({d, dy.strides()[0], x.strides()[0]}, pointer<T>(dy), pointer<T>(x), partial.ptr<A>());
+    const std::int64_t threads = whole ? parts * d / V : parts * d;
+    launch(whole ? rms_norm_dw<V, T> : rms_norm_dw<1, T>, blocks_for(threads, threads_for(threads)),
+           threads_for(threads), 0, stream(), pointer<T>(dy), dy.strides()[0], pointer<T>(x), x.strides()[0],
+           pointer<A>(r), rows, d, parts, partial.ptr<A>());
     entry::sum(partial, 1, parts, d, dw);
   });
 }

@@ -1,6 +1,4 @@
-// Each pair of a head's last R channels turned by its angle. One thread per pack of channels; their partners come from the
-// same pack or from the cache. Reads x and writes y: 8 bytes per float32 element and 4 per 16-bit one, and the table of
-// angles, of float32 (or float64), once.
+// Each pair of a head's last R channels turned by its angle.
 #include "cuda/op.hpp"
 
 namespace folio::FOLIO_CUDA {
@@ -11,7 +9,9 @@ struct Heads {
   std::int64_t length, heads, width, skip, pairs;
 };
 
-/// V is 1, or even and no pack crosses the border between skipped, first and second channels.
+/// One thread per pack of V channels; their partners come from the same pack or from the cache. V is 1, or even and no
+/// pack crosses the border between skipped, first and second channels. Reads x and writes y, 2·n·sizeof(T) bytes; the
+/// table of angles, in Accumulator<T>, is read from memory once and from the cache for every other batch and head.
 template <int V, typename T>
 __global__ void __launch_bounds__(block_threads)
     rope_kernel(const T* x, const Accumulator<T>* turns, Heads s, bool interleaved, Accumulator<T> sign, std::int64_t n,

@@ -31,7 +31,7 @@ __device__ Candidate<T> warp_first(Candidate<T> best) {
   return best;
 }
 
-/// One warp per row (inner = 1). Reads x once: 4 bytes per float32 element, 2 per 16-bit one.
+/// One warp per row (inner = 1). Reads rows·n·sizeof(T) bytes and writes little where n is large.
 template <typename T>
 __global__ void __launch_bounds__(block_threads, 4)
     extreme_of_rows(const T* x, std::int64_t rows, std::int64_t n, Accumulator<T> sign, T* y, std::int32_t* index) {
@@ -50,26 +50,37 @@ __global__ void __launch_bounds__(block_threads, 4)
   index[row] = best.index;
 }
 
-/// One thread per column (inner > 1). Reads x once, neighbours side by side.
-template <typename T>
+/// One thread per pack of V columns (inner > 1). Reads outer·n·inner·sizeof(T) bytes and writes little where n is
+/// large.
+template <int V, typename T>
 __global__ void __launch_bounds__(block_threads)
     extreme_of_columns(const T* x, std::int64_t outer, std::int64_t n, std::int64_t inner, Accumulator<T> sign, T* y,
                        std::int32_t* index) {
   using A = Accumulator<T>;
-  const std::int64_t i = thread_index();
+  const std::int64_t i = thread_index() * V;
   if (i >= outer * inner) return;
   const T* column = x + i / inner * n * inner + i % inner;
-  Candidate<A> best = {sign * wide(column[0]), 0};
-  for (std::int32_t r = 1; r < n; ++r) {
-    const Candidate<A> here = {sign * wide(column[r * inner]), r};
-    if (precedes(here, best)) best = here;
+  Candidate<A> best[V];
+  for (int j = 0; j < V; ++j) best[j] = {A{0}, -1};
+  for (std::int32_t r = 0; r < n; ++r) {
+    const auto row = Columns<T, V>::load(column + r * inner);
+    for (int j = 0; j < V; ++j) {
+      const Candidate<A> here = {sign * row.value[j], r};
+      if (precedes(here, best[j])) best[j] = here;
+    }
   }
-  y[i] = column[best.index * inner];
-  index[i] = best.index;
+  Columns<T, V> values;
+  Pack<std::int32_t, V> places;
+  for (int j = 0; j < V; ++j) {
+    values.value[j] = sign * best[j].value;
+    places[j] = best[j].index;
+  }
+  values.store(y + i);
+  store_pack(index + i, places);
 }
 
-/// One warp per row. Each of k rounds takes the first candidate after the one before; the row is read from memory once
-/// and k − 1 times from the cache, so the floor is x's bytes.
+/// One warp per row. Each of k rounds takes the first candidate after the one before. Reads rows·n·sizeof(T) bytes,
+/// again k − 1 times from the cache, and writes k·(sizeof(T) + 4) per row.
 template <typename T>
 __global__ void __launch_bounds__(block_threads)
     top_k_kernel(const T* x, std::int64_t rows, std::int64_t n, std::int64_t k, T* y, std::int32_t* index) {
@@ -103,9 +114,12 @@ void entry::extreme(const Tensor& x, std::int64_t outer, std::int64_t n, std::in
       launch(extreme_of_rows<T>, blocks_for_rows(outer), threads_for_rows(outer), 0, stream(), x.ptr<T>(), outer, n,
              sign, y.ptr<T>(), index.ptr<std::int32_t>());
     } else {
-      const int threads = threads_for(outer * inner);
-      launch(extreme_of_columns<T>, blocks_for(outer * inner, threads), threads, 0, stream(), x.ptr<T>(), outer, n,
-             inner, sign, y.ptr<T>(), index.ptr<std::int32_t>());
+      constexpr int V = std::min(Pack<T>::size, Pack<std::int32_t>::size);
+      const bool whole = whole_packs<V>({inner}, x.ptr<T>(), y.ptr<T>(), index.ptr<std::int32_t>());
+      const std::int64_t threads = whole ? outer * inner / V : outer * inner;
+      launch(whole ? extreme_of_columns<V, T> : extreme_of_columns<1, T>, blocks_for(threads, threads_for(threads)),
+             threads_for(threads), 0, stream(), x.ptr<T>(), outer, n, inner, sign, y.ptr<T>(),
+             index.ptr<std::int32_t>());
     }
   });
 }

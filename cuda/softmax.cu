@@ -1,12 +1,12 @@
-// y = e^x / Σ e^x of each row, and its logarithm, one warp per row. Forward reads x twice, the second time from the cache
-// where a row fits, and writes y: 8 bytes per float32 element at least, 4 per 16-bit one. Backward reads dy and y and
-// writes dx: 12 bytes, or 6.
+// y = e^x / Σ e^x of each row, and its logarithm, one warp per row, which looks at its row twice, the second time from
+// the cache where a row fits.
 // A row with NaN or +∞ in it, or with nothing but −∞, is NaN; −∞ among finite values gives exactly 0.
 #include "cuda/softmax.hpp"
 
 namespace folio::FOLIO_CUDA {
 namespace {
 
+/// Reads x and writes y, 2·rows·n·sizeof(T) bytes.
 template <typename T>
 __global__ void __launch_bounds__(block_threads) softmax_kernel(const T* x, std::int64_t rows, std::int64_t n, T* y) {
   using A = Accumulator<T>;
@@ -18,6 +18,7 @@ __global__ void __launch_bounds__(block_threads) softmax_kernel(const T* x, std:
       n, [&](std::int64_t, A value) { return exp(value - sum.largest) * share; }, y + row * n, x + row * n);
 }
 
+/// Reads dy and y and writes dx, 3·rows·n·sizeof(T) bytes.
 template <typename T>
 __global__ void __launch_bounds__(block_threads)
     softmax_backward_kernel(const T* dy, const T* y, std::int64_t rows, std::int64_t n, T* dx) {
@@ -33,6 +34,7 @@ __global__ void __launch_bounds__(block_threads)
       n, [&](std::int64_t, A g, A p) { return p * (g - along); }, dx + row * n, upstream, probabilities);
 }
 
+/// Reads x and writes y, 2·rows·n·sizeof(T) bytes.
 template <typename T>
 __global__ void __launch_bounds__(block_threads)
     log_softmax_kernel(const T* x, std::int64_t rows, std::int64_t n, T* y) {
@@ -45,6 +47,7 @@ __global__ void __launch_bounds__(block_threads)
       n, [&](std::int64_t, A value) { return value - sum.largest - shift; }, y + row * n, x + row * n);
 }
 
+/// Reads dy and y and writes dx, 3·rows·n·sizeof(T) bytes.
 template <typename T>
 __global__ void __launch_bounds__(block_threads)
     log_softmax_backward_kernel(const T* dy, const T* y, std::int64_t rows, std::int64_t n, T* dx) {

@@ -1,6 +1,6 @@
-// y = Σ x over a run of dimensions. Reads x once (4 bytes per float32 element, 2 per 16-bit one) and writes little: the
-// floor is x's bytes over the memory's speed. Sums are cut by shape alone, so that every run gives the same bits; parts of
-// sums of 16-bit floats are float32, and only y is rounded.
+// y = Σ x over a run of dimensions. Sums are cut by shape alone, so that every run gives the same bits; parts of sums
+// of 16-bit floats are float32, and only y is rounded. Parts add one element of Accumulator<T>, written and read again,
+// for every 4096 or 64 of x.
 #include "cuda/rows.hpp"
 
 namespace folio::FOLIO_CUDA {
@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::int64_t columns_per_warp = 4096, rows_per_thread = 64;
 
-/// One warp per part of a row: y[row, part] = Σ of its columns.
+/// One warp per part of a row: y[row, part] = Σ of its columns. Reads rows·columns·sizeof(T) bytes and writes little.
 template <typename T, typename Y>
 __global__ void __launch_bounds__(block_threads)
     sum_rows_kernel(const T* x, std::int64_t rows, std::int64_t columns, std::int64_t parts, Y* y) {
@@ -24,28 +24,38 @@ __global__ void __launch_bounds__(block_threads)
   if (lane_index() == 0) y[task] = narrow<Y>(total);
 }
 
-/// One thread per column of a part: y[o, part, c] = Σ over the part's rows of x[o, r, c]. Neighbours read neighbours.
-template <typename T, typename Y>
+/// One thread per pack of V columns of a part: y[o, part, c] = Σ over the part's rows of x[o, r, c]. Reads
+/// outer·reduced·inner·sizeof(T) bytes, some rows ahead of the sum, and writes little where rows are many.
+template <int V, typename T, typename Y>
 __global__ void __launch_bounds__(block_threads)
     sum_columns_kernel(const T* x, std::int64_t outer, std::int64_t reduced, std::int64_t inner, std::int64_t parts,
                        Y* y) {
-  const std::int64_t i = thread_index();
+  const std::int64_t i = thread_index() * V;
   if (i >= outer * parts * inner) return;
   const std::int64_t c = i % inner, part = i / inner % parts, o = i / inner / parts;
   const std::int64_t begin = part * rows_per_thread;
   const std::int64_t end = begin + rows_per_thread < reduced ? begin + rows_per_thread : reduced;
-  Accumulator<T> total = 0;
-  for (std::int64_t r = begin; r < end; ++r) total += wide(x[(o * reduced + r) * inner + c]);
-  y[i] = narrow<Y>(total);
+  Columns<Y, V> total = {};
+#pragma unroll 4
+  for (std::int64_t r = begin; r < end; ++r) {
+    const auto row = Columns<T, V>::load(x + (o * reduced + r) * inner + c);
+    for (int j = 0; j < V; ++j) total.value[j] += row.value[j];
+  }
+  total.store(y + i);
 }
 
 template <typename T, typename Y>
 void sum_columns(const T* x, std::int64_t outer, std::int64_t reduced, std::int64_t inner, Y* y, Device device) {
   using A = Accumulator<T>;
+  constexpr int V = Pack<T>::size;
   const std::int64_t parts = std::max<std::int64_t>(1, blocks_for(reduced, rows_per_thread)), n = outer * parts * inner;
   const auto add = [&](auto* out) {
-    launch(sum_columns_kernel<T, std::remove_pointer_t<decltype(out)>>, blocks_for(n, threads_for(n)), threads_for(n),
-           0, stream(), x, outer, reduced, inner, parts, out);
+    using Out = std::remove_pointer_t<decltype(out)>;
+    const bool whole = whole_packs<V>({inner}, x, out);
+    const std::int64_t threads = whole ? n / V : n;
+    launch(whole ? sum_columns_kernel<V, T, Out> : sum_columns_kernel<1, T, Out>,
+           blocks_for(threads, threads_for(threads)), threads_for(threads), 0, stream(), x, outer, reduced, inner,
+           parts, out);
   };
   if (parts == 1) return add(y);
   const Tensor scratch = empty({n}, {dtype_of<A>(), device});

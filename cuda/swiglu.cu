@@ -1,5 +1,5 @@
-// dgate = dy·up·σ·(1 + gate·(1 − σ)), dup = dy·gate·σ, σ = σ(gate), in one pass: reads dy, gate and up and writes both,
-// 20 bytes per float32 element and 10 per 16-bit one. (Forward is an element-wise map, in functions.cu.)
+// dgate = dy·up·σ·(1 + gate·(1 − σ)), dup = dy·gate·σ, σ = σ(gate), in one pass. (Forward is an element-wise map,
+// in functions.cu.)
 #include "cuda/op.hpp"
 
 namespace folio::FOLIO_CUDA {
@@ -9,7 +9,8 @@ struct RowStrides {
   std::int64_t dy, gate, up;
 };
 
-/// One thread per pack of V channels; dgate or dup may be null.
+/// One thread per pack of V channels; dgate or dup may be null. Reads dy, gate and up and writes both gradients,
+/// 5·rows·d·sizeof(T) bytes.
 template <int V, typename T>
 __global__ void __launch_bounds__(block_threads)
     swiglu_backward_kernel(const T* dy, const T* gate, const T* up, RowStrides stride, std::int64_t rows,
@@ -38,13 +39,10 @@ void entry::swiglu_backward(const Tensor& dy, const Tensor& gate, const Tensor& 
     using T = decltype(tag);
     constexpr int V = Pack<T>::size;
     const std::int64_t rows = dy.dim(0), d = dy.dim(1);
-    bool fits = d % V == 0;
-    for (const Tensor* x : {&dy, &gate, &up}) {
-      fits = fits && x->strides()[0] % V == 0 && is_pack_aligned<Pack<T>>(x->ptr<T>());
-    }
     T* const dgate_data = dgate.defined() ? dgate.ptr<T>() : nullptr;
     T* const dup_data = dup.defined() ? dup.ptr<T>() : nullptr;
-    fits = fits && is_pack_aligned<Pack<T>>(dgate_data) && is_pack_aligned<Pack<T>>(dup_data);
+    const bool fits = whole_packs<V>({d, dy.strides()[0], gate.strides()[0], up.strides()[0]}, dy.ptr<T>(),
+                                     gate.ptr<T>(), up.ptr<T>(), dgate_data, dup_data);
     const std::int64_t n = fits ? rows * d / V : rows * d;
     launch(fits ? swiglu_backward_kernel<V, T> : swiglu_backward_kernel<1, T>, blocks_for(n, threads_for(n)),
            threads_for(n), 0, stream(), dy.ptr<T>(), gate.ptr<T>(), up.ptr<T>(),

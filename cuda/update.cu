@@ -1,6 +1,5 @@
-// Parameter updates, all tensors of a dtype in one launch: AdamW reads p, g, m, v and writes p, m, v in one pass, 28 bytes per
-// float32 parameter; SGD 20; the squared norms of gradients read 4, or 2 of 16 bits. Beside that a table of some 60 bytes
-// per tensor.
+// Parameter updates and the norms of gradients, all tensors of a dtype in one launch, n elements together. Beside them
+// a table of some 60 bytes per tensor is read.
 #include <cmath>
 
 #include "cuda/rows.hpp"
@@ -59,6 +58,7 @@ __device__ void each_pack_of_block(const Row& row, F&& f) {
   }
 }
 
+/// Reads p, g, m and v and writes p, m and v, 7·n·sizeof(T) bytes.
 template <typename T>
 __global__ void __launch_bounds__(block_threads)
     adamw_kernel(const AdamWRow<T>* rows, int count, const double* gradient_factor, AdamWFactors<T> s) {
@@ -81,6 +81,7 @@ __global__ void __launch_bounds__(block_threads)
   });
 }
 
+/// Reads p, g and u and writes p and u, 5·n·sizeof(T) bytes.
 template <typename T>
 __global__ void __launch_bounds__(block_threads)
     sgd_kernel(const SGDRow<T>* rows, int count, const double* gradient_factor, SGDFactors<T> s) {
@@ -126,7 +127,7 @@ struct NormRow {
   std::int64_t n, first, place;  ///< place: of its result
 };
 
-/// One warp per task of `size` elements: partial[task] = Σ x².
+/// One warp per task of `size` elements: partial[task] = Σ x². Reads n·sizeof(T) bytes and writes 8 per task.
 template <typename T>
 __global__ void __launch_bounds__(block_threads)
     squared_norm_kernel(const NormRow<T>* rows, int count, std::int64_t tasks, std::int64_t size, double* partial) {
@@ -143,7 +144,7 @@ __global__ void __launch_bounds__(block_threads)
   if (lane_index() == 0) partial[task] = total;
 }
 
-/// One warp per row: its partial sums together.
+/// One warp per row: its partial sums together. Reads 8·tasks bytes, 8·4096 and some: the floor is the launch.
 template <typename T>
 __global__ void __launch_bounds__(block_threads)
     squared_norm_finish(const NormRow<T>* rows, int count, std::int64_t tasks, const double* partial, double* squares) {
@@ -176,7 +177,8 @@ void norms_of(const std::vector<const Tensor*>& xs, const std::vector<std::int64
          table.count(), tasks, partial.ptr<double>(), squares.ptr<double>());
 }
 
-/// One warp: norm, factor and the first square that is not finite, as clip_factor of autograd/kernels.def says.
+/// One warp: norm, factor and the first square that is not finite, as clip_factor of autograd/kernels.def says. Reads
+/// 8·count bytes: the floor is the launch.
 __global__ void __launch_bounds__(warp_threads)
     clip_factor_kernel(const double* squares, std::int64_t count, double max_norm, double scale, double* clipped) {
   double total = 0, first = static_cast<double>(count);
