@@ -5,9 +5,8 @@ namespace folio {
 
 Tensor mean(const Tensor& x, const Dims& dims, bool keep) {
   require_float(x, "mean");
-  Tensor y = sum(cast(x.detach(), compute_dtype(x.dtype())), dims, keep);
-  Shape kept = dims.empty() ? Shape::filled(x.rank(), 1) : x.shape();
-  for (std::int64_t d : dims) kept[normalize_dim(static_cast<int>(d), x.rank(), "mean")] = 1;
+  Tensor y = sum_into(compute_dtype(x.dtype()), x, dims, keep);
+  const Shape kept = reduced_shape(x, dims, "mean");
   std::int64_t n = 1;
   for (int d = 0; d < x.rank(); ++d) n *= kept[d] == 1 ? x.shape()[d] : 1;
   require(n > 0, [&] { return "mean: over no elements: " + describe(x) + " over dimensions " + to_string(dims); });

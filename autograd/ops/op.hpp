@@ -9,6 +9,12 @@ namespace folio {
 /// The one broadcast reduction: sums `gradient` over the dimensions along which an input of `shape` was expanded.
 Tensor unbroadcast(const Tensor& gradient, const Shape& shape);
 
+/// The shape of x with an extent of 1 for each of `dims`, or for all where none are named.
+Shape reduced_shape(const Tensor& x, const Dims& dims, const char* op);
+/// The values of sum(x, dims, keep), unrecorded, in the dtype of x or in the one that x is computed in. The kernels
+/// read x as it is; of 16-bit floats nothing is rounded before the end.
+Tensor sum_into(DType dtype, const Tensor& x, const Dims& dims, bool keep);
+
 /// x cut off from the tape, its last dimension at stride 1: the tensor itself where it is so, else a packed copy.
 Tensor unit_inner(const Tensor& x);
 /// (…, d) as (rows, d), the last dimension at stride 1: a view where the layout allows, else a packed copy.

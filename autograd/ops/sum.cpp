@@ -63,22 +63,27 @@ void cpu::sum(const Tensor& x, std::int64_t outer, std::int64_t reduced, std::in
 namespace {
 
 /// Sums one run of neighbouring dimensions [first, last], which stay as extents of 1.
-Tensor sum_run(const Tensor& x, int first, int last) {
+Tensor sum_run(const Tensor& x, int first, int last, DType dtype) {
   std::int64_t outer = 1, reduced = 1, inner = 1;
   Shape shape = x.shape();
   for (int d = 0; d < x.rank(); ++d) {
     (d < first ? outer : d > last ? inner : reduced) *= x.shape()[d];
     if (d >= first && d <= last) shape[d] = 1;
   }
-  Tensor y = empty(shape, x.options());
+  Tensor y = empty(shape, {dtype, x.device()});
   kernel::sum(x, outer, reduced, inner, y);
   return y;
 }
 
 }  // namespace
 
-Tensor sum(const Tensor& x, const Dims& dims, bool keep) {
-  require_float(x, "sum");
+Shape reduced_shape(const Tensor& x, const Dims& dims, const char* op) {
+  Shape shape = dims.empty() ? Shape::filled(x.rank(), 1) : x.shape();
+  for (std::int64_t d : dims) shape[normalize_dim(static_cast<int>(d), x.rank(), op)] = 1;
+  return shape;
+}
+
+Tensor sum_into(DType dtype, const Tensor& x, const Dims& dims, bool keep) {
   std::array<bool, Dims::max_rank> reduced{};
   for (std::int64_t d : dims) {
     const auto i = static_cast<std::size_t>(normalize_dim(static_cast<int>(d), x.rank(), "sum"));
@@ -88,28 +93,32 @@ Tensor sum(const Tensor& x, const Dims& dims, bool keep) {
   }
   if (dims.empty()) reduced.fill(true);
 
-  Tensor y = cast(x.detach(), compute_dtype(x.dtype()));
-  Shape kept;     // with extents of 1
-  Shape dropped;  // without them
+  if (x.rank() == 0) return x.clone().to(dtype);
+  Tensor y = x.detach();
+  const auto outermost = std::find(reduced.begin(), reduced.end(), true) - reduced.begin();
   for (int d = x.rank() - 1; d >= 0;) {
     int first = d;
     if (reduced[static_cast<std::size_t>(d)]) {
       while (first > 0 && reduced[static_cast<std::size_t>(first) - 1]) --first;
-      y = sum_run(y, first, d);
+      y = sum_run(y, first, d, first == outermost ? dtype : compute_dtype(dtype));
     }
     d = first - 1;
   }
+  if (keep) return y;
+  Shape dropped;
   for (int d = 0; d < x.rank(); ++d) {
-    const bool gone = reduced[static_cast<std::size_t>(d)];
-    kept.push_back(gone ? 1 : x.shape()[d]);
-    if (!gone) dropped.push_back(x.shape()[d]);
+    if (!reduced[static_cast<std::size_t>(d)]) dropped.push_back(x.shape()[d]);
   }
-  y = x.rank() == 0 ? x.clone() : cast(y, x.dtype());
-  y = Tensor(y.storage(), 0, keep ? kept : dropped, contiguous_strides(keep ? kept : dropped), y.dtype());
+  return {y.storage(), 0, dropped, contiguous_strides(dropped), dtype};
+}
+
+Tensor sum(const Tensor& x, const Dims& dims, bool keep) {
+  require_float(x, "sum");
+  Tensor y = sum_into(x.dtype(), x, dims, keep);
   return record({.op = op::sum,
                  .inputs = {x},
                  .outputs = {y},
-                 .parameters = kept,
+                 .parameters = reduced_shape(x, dims, "sum"),
                  .backward = [](const Entry& e, const Tensors& dy) -> Tensors {
                    return {expand(reshape(dy[0], e.parameter<Shape>()), e.input_shape(0))};
                  }});

@@ -135,5 +135,16 @@ TEST(CudaPacks, RowsThatAreWholePacksAndRowsThatAreNotGiveWhatTheCpuGives) {
   }
 }
 
+TEST(CudaPacks, SumsReadSixteenBitsAsTheyAre) {
+  for (const DType dtype : {DType::bfloat16, DType::float16}) {
+    const Tensor x = ones({3, 70, 40}, {dtype, under_test::device});
+    for (const Dims& dims : {Dims{}, Dims{1}, Dims{-1}, Dims{0, 2}}) {
+      under_test::reset_launch_counts();
+      EXPECT_EQ(sum(x, dims).dtype(), dtype);
+      for (const auto& [name, count] : under_test::launch_counts()) EXPECT_TRUE(name.starts_with("sum_")) << name;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace folio
