@@ -268,7 +268,7 @@ void entry::causal_attention(const Tensor& q, const Tensor& k, const Tensor& v, 
     using T = decltype(tag);
     const Size size = fit<T>(a, a.queries, forward_memory<Accumulator<T>>);
     const std::int64_t blocks = cut(a, a.queries, size);
-    launch(attention_kernel<T>, blocks, size.threads, size.bytes, stream(), q.ptr<T>(), k.ptr<T>(), v.ptr<T>(),
+    launch(attention_kernel<T>, blocks, size.threads, size.bytes, stream(), pointer<T>(q), pointer<T>(k), pointer<T>(v),
            pointer<T>(shared_key), a, y.ptr<T>(), log_sum.ptr<Accumulator<T>>());
   });
 }

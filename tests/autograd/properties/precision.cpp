@@ -47,8 +47,8 @@ constexpr Tolerance tolerances[] = {
     // The same reasons; used by devices other than the CPU.
     {DType::float64, 0x1p-53, 40, 40, 16},
     // Computed in float32 and rounded once: 2 of its own. Roundings on the way are those of what an op saves (its result,
-    // as exp and softmax do) and of gradients that pass through several kernels, each the size of the measured effect or
-    // of the upstream gradient.
+    // as exp, softmax and attention do: the effect is measured with results wrong in their last bit, too) and of gradients
+    // that pass through several kernels, each the size of the measured effect or of the upstream gradient.
     {DType::bfloat16, 0x1p-8, 2, 2, 1},
     {DType::float16, 0x1p-11, 2, 2, 1},
 };
@@ -132,7 +132,13 @@ void compare(Trial& t, const Place& place) {
   const Tensors got = flat(low), wanted = flat(high);
   std::vector<double> effect(got.size(), 0.0);
   for (int round = 0; round < 3; ++round) {
-    const Run moved = vjp(f, jittered(exact, tolerance.last_bit, t.draw), jittered(w, tolerance.last_bit, t.draw));
+    const Tensors nearby = jittered(exact, tolerance.last_bit, t.draw);
+    const Tensors upwards = jittered(w, tolerance.last_bit, t.draw);
+    Run moved = vjp(f, nearby, upwards);
+    if (is_half(place.dtype)) {
+      const Tensors saved = jittered(moved.outputs, tolerance.last_bit, t.draw);
+      moved.gradients = vjp(f, nearby, upwards, all_floats(nearby), saved).gradients;
+    }
     const Tensors there = flat(moved);
     for (std::size_t i = 0; i < got.size(); ++i) {
       if (there[i].defined() && is_float(there[i].dtype()))
