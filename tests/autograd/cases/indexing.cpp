@@ -61,8 +61,8 @@ Problem draw_gather(Draw& draw) {
 }
 
 Problem draw_index_add(Draw& draw) {
-  Shape x = draw.shape(1, 3), source = x;
-  source[0] = draw.extent();
+  const Shape source = draw.shape(1, 3);
+  Shape x = source;
   x[0] = draw.extent(false);
   return {.inputs = {draw.normal(x), draw.indices_of_either_type({source[0]}, x[0]), draw.normal(source)},
           .f = [](const Tensors& t) -> Tensors { return {index_add(t[0], t[1], t[2])}; },
@@ -71,7 +71,7 @@ Problem draw_index_add(Draw& draw) {
 
 Problem draw_embedding(Draw& draw) {
   Shape table = draw.shape(1, 3);
-  table[0] = draw.extent(false);
+  if (table[0] == 0) table[0] = draw.extent(false);
   const Shape index = draw.shape(0, 3);
   return {.inputs = {draw.normal(table), draw.indices_of_either_type(index, table[0])},
           .f = [](const Tensors& t) -> Tensors { return {embedding(t[0], t[1])}; },
