@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,9 @@ struct Parameter {
   std::string name;  ///< dotted path from the model's root, such as "layers.0.attention.kv_a.weight"
   Tensor value;
   bool decays = true;  ///< whether weight decay applies: false for norms and embeddings
+  /// Rows of each of the matrices between hidden layers that the value stacks, (…, rows, in): what optim::Muon
+  /// orthogonalises. 0 for all else: embeddings, heads, routers, vectors.
+  std::int64_t matrix_rows = 0;
 };
 
 using Parameters = std::vector<Parameter>;

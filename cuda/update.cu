@@ -102,6 +102,27 @@ __global__ void __launch_bounds__(block_threads)
   });
 }
 
+template <typename T>
+struct AverageRow {
+  T* average;
+  const T* x;
+  std::int64_t n, first;
+  bool packs;
+};
+
+/// Reads a and x and writes a: 12 bytes per float32 parameter.
+template <typename T>
+__global__ void __launch_bounds__(block_threads) average_kernel(const AverageRow<T>* rows, int count, T share) {
+  const AverageRow<T> row = row_of_task(rows, count, blockIdx.x);
+  each_pack_of_block<T>(row, [&](std::int64_t i, auto width) {
+    constexpr int V = decltype(width)::value;
+    Pack<T, V> average = load_pack<T, V>(row.average + i);
+    const Pack<T, V> x = load_pack<T, V>(row.x + i);
+    for (int j = 0; j < V; ++j) average[j] += share * (x[j] - average[j]);
+    store_pack(row.average + i, average);
+  });
+}
+
 template <typename... P>
 bool may_be_packed(const P*... x) {
   return (is_pack_aligned<Pack<P>>(x) && ...);
@@ -237,6 +258,21 @@ void entry::sgd(Tensors& p, const Tensors& g, Tensors& u, const Tensor& factor, 
     const Table<SGDRow<T>> table(rows, factor.device());
     launch(sgd_kernel<T>, blocks, block_threads, 0, stream(), table.rows(), table.count(), factor.ptr<double>(),
            factors);
+  });
+}
+
+void entry::average(Tensors& averages, const Tensors& xs, double share) {
+  visit_float(xs[0].dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    std::vector<AverageRow<T>> rows;
+    for (std::size_t i = 0; i < xs.size(); ++i) {
+      T* const a = averages[i].ptr<T>();
+      const T* const x = xs[i].ptr<T>();
+      rows.push_back({a, x, xs[i].numel(), 0, may_be_packed(a, x)});
+    }
+    const std::int64_t blocks = number_tasks(rows, elements_per_block);
+    const Table<AverageRow<T>> table(rows, xs[0].device());
+    launch(average_kernel<T>, blocks, block_threads, 0, stream(), table.rows(), table.count(), static_cast<T>(share));
   });
 }
 

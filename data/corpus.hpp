@@ -19,14 +19,18 @@ constexpr std::int64_t train_characters(std::int64_t n) { return n - (n + 9) / 1
 /// Error where the text is empty or not UTF-8.
 SplitText split_by_position(std::string_view text);
 
+/// To try settings out without a look at the validation text: the first ⌊0.95·n⌋ of the training split's n characters to
+/// train on, the rest of it to validate on.
+SplitText split_for_tuning(std::string_view text);
+
 /// The token ids of both splits.
 struct Corpus {
   std::vector<std::int32_t> train;
   std::vector<std::int32_t> validation;
 };
 
-/// Splits `text`, encodes both splits, and makes sure that each holds one window of `context` tokens and its targets
-/// (context + 1 tokens). Error where the text is empty, not UTF-8, unknown to the tokenizer or too short.
-Corpus make_corpus(std::string_view text, const Tokenizer& tokenizer, std::int64_t context);
+/// Splits `text`, for tuning where asked, encodes both splits, and makes sure that each holds one window of `context` tokens
+/// and its targets (context + 1 tokens). Error where the text is empty, not UTF-8, unknown to the tokenizer or too short.
+Corpus make_corpus(std::string_view text, const Tokenizer& tokenizer, std::int64_t context, bool tuning = false);
 
 }  // namespace folio::data

@@ -101,6 +101,8 @@ Preset deepseek_shakespeare() {
   return p;
 }
 
+void parse(const std::string&, const std::string& text, std::string& value) { value = text; }
+
 template <class T>
 void parse(const std::string& key, const std::string& text, T& value) {
   T parsed{};

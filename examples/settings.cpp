@@ -1,10 +1,23 @@
 #include "examples/settings.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "autograd/error.hpp"
 
 namespace folio::examples {
+namespace {
+
+void one_of(const std::string& key, const std::string& value, const std::vector<std::string>& known) {
+  require(std::ranges::find(known, value) != known.end(), [&] {
+    std::string all;
+    for (const std::string& each : known) all += (all.empty() ? "" : " or ") + each;
+    return key + " must be " + all + ", not '" + value + "'";
+  });
+}
+
+}  // namespace
 
 void TrainSettings::validate() const {
   const auto within = [](const char* key, std::int64_t value, std::int64_t least, std::int64_t most) {
@@ -26,7 +39,14 @@ void TrainSettings::validate() const {
           [] { return std::string("weight_decay must be a number of at least 0"); });
   require(std::isfinite(lr) && lr > 0, [] { return std::string("lr must be a positive number"); });
   require(lr <= 1e30, [] { return std::string("lr must be at most 1e30: float32 holds little more"); });
-  require(lr * weight_decay <= 1, [] {
+  require(std::isfinite(muon_lr) && muon_lr >= 0 && muon_lr <= 1e30,
+          [] { return std::string("muon_lr must be a positive number of at most 1e30, or 0: as lr"); });
+  require(muon_momentum > 0 && muon_momentum < 1, [] { return std::string("muon_momentum must lie between 0 and 1"); });
+  require(ema_decay >= 0 && ema_decay < 1, [] { return std::string("ema_decay must lie in [0, 1), 0: no average"); });
+  one_of("optimizer", optimizer, {"adamw", "muon"});
+  one_of("muon_dtype", muon_dtype, {"model", "f32", "bf16", "f16"});
+  one_of("validate_on", validate_on, {"validation", "tuning"});
+  require(std::max(lr, optimizer == "muon" ? muon_peak() : 0) * weight_decay <= 1, [] {
     return std::string("lr × weight_decay must be at most 1: more turns every weight's sign at each step");
   });
   require(clip > 0, [] { return std::string("clip must be positive"); });

@@ -109,11 +109,12 @@ int run(DeepSeekLM& model, const data::Corpus& corpus, const data::Tokenizer& to
   RunLog log(folder.path(), settings.steps);
   Trainer trainer(model, corpus, settings, log, [] { return interrupt() != 0; });
   const std::string saved = "its weights are saved";
+  const auto save = [&] { trainer.with_averages([&] { save_weights(folder.path(), model); }); };
   try {
     trainer.run([&](std::int64_t n) {
       folder.keep();
       if (interrupt() == 0 && settings.sample_tokens > 0 && settings.due(settings.sample_every, n)) {
-        log.sample(n, sample(model, tokenizer, settings));
+        log.sample(n, trainer.with_averages([&] { return sample(model, tokenizer, settings); }));
       }
     });
   } catch (const Diverged&) {
@@ -125,12 +126,12 @@ int run(DeepSeekLM& model, const data::Corpus& corpus, const data::Tokenizer& to
   } catch (...) {
     if (trainer.finished() > 0) {
       trainer.require_finite_weights(trainer.finished());
-      save_weights(folder.path(), model);
+      save();
       log.stopped(trainer.finished(), saved);
     }
     throw;
   }
-  if (trainer.finished() > 0) save_weights(folder.path(), model);
+  if (trainer.finished() > 0) save();
   if (interrupt() == 0) return 0;
   log.stopped(trainer.finished(), trainer.finished() > 0 ? saved : "nothing was learnt, and nothing is kept");
   return 128 + interrupt();
@@ -171,7 +172,7 @@ int train(const Arguments& arguments, const std::vector<std::string>& command) {
     return fmt::format("the text has {} different characters, more than vocab_size = {}", tokenizer.vocab_size(),
                        preset.model.vocab_size);
   });
-  const data::Corpus corpus = data::make_corpus(text.text, tokenizer, preset.model.context);
+  const data::Corpus corpus = data::make_corpus(text.text, tokenizer, preset.model.context, preset.training.tunes());
   require_memory(preset, available_memory());
 
   note_interrupts();
@@ -180,10 +181,11 @@ int train(const Arguments& arguments, const std::vector<std::string>& command) {
   DeepSeekLM model(preset.model, generator);
   model.to(device);
   std::cout << counted(count_parameters(preset.model)) << "\n"
-            << fmt::format(
-                   "{} threads, matrix products by {}{}; {} tokens to train on, {} to validate on", num_threads(),
-                   name_of(gemm_provider()), in_halves ? fmt::format(" in {}", name_of(preset.model.dtype)) : "",
-                   data::with_thousands(std::ssize(corpus.train)), data::with_thousands(std::ssize(corpus.validation)))
+            << fmt::format("{} threads, matrix products by {}{}; {} tokens to train on, {}{} to validate on",
+                           num_threads(), name_of(gemm_provider()),
+                           in_halves ? fmt::format(" in {}", name_of(preset.model.dtype)) : "",
+                           data::with_thousands(std::ssize(corpus.train)), preset.training.tunes() ? "the next " : "",
+                           data::with_thousands(std::ssize(corpus.validation)))
             << (preset.training.validate_every < 0
                     ? std::string("\n")
                     : fmt::format(", {} windows a sweep (--set validate_every=-1: none)\n",

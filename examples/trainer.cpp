@@ -10,6 +10,8 @@
 #include "autograd/memory.hpp"
 #include "autograd/profile.hpp"
 #include "autograd/tape.hpp"
+#include "optim/adamw.hpp"
+#include "optim/muon.hpp"
 
 namespace folio::examples {
 namespace {
@@ -35,6 +37,23 @@ std::vector<std::int64_t> summed_loads(const std::vector<RouterStatistics>& laye
 /// What to do where numbers are not finite. (Messages leave out the sign of a NaN, which means nothing.)
 std::string calmer(double lr) {
   return fmt::format("; try a lower --lr (the rate was {:.2e}), a longer warmup or a smaller clip (with --set)", lr);
+}
+
+DType muon_products(const std::string& setting, DType activations) {
+  if (setting == "bf16") return DType::bfloat16;
+  if (setting == "f16") return DType::float16;
+  return setting == "model" && is_half(activations) ? activations : DType::float32;
+}
+
+std::unique_ptr<optim::Optimizer> make_optimizer(const DeepSeekLM& model, const TrainSettings& s) {
+  const optim::AdamWOptions adamw = {.lr = s.lr, .beta1 = s.beta1, .beta2 = s.beta2, .weight_decay = s.weight_decay};
+  if (s.optimizer == "adamw") return std::make_unique<optim::AdamW>(model.parameters(), adamw);
+  return std::make_unique<optim::Muon>(
+      model.parameters(), optim::MuonOptions{.lr = s.muon_peak(),
+                                             .momentum = s.muon_momentum,
+                                             .weight_decay = s.weight_decay,
+                                             .products = muon_products(s.muon_dtype, model.activation_dtype()),
+                                             .others = adamw});
 }
 
 }  // namespace
@@ -70,12 +89,11 @@ Trainer::Trainer(DeepSeekLM& model, const data::Corpus& corpus, const TrainSetti
       stopped_(std::move(stopped)),
       tokens_(corpus.train),
       batches_(batches_of(settings.batch)),
-      optimizer_(
-          model.parameters(),
-          {.lr = settings.lr, .beta1 = settings.beta1, .beta2 = settings.beta2, .weight_decay = settings.weight_decay}),
+      optimizer_(make_optimizer(model, settings)),
       schedule_(settings.lr_floor < 1
                     ? optim::Schedule::cosine(settings.lr, settings.warmup, settings.steps, settings.lr_floor)
                     : optim::Schedule::constant(settings.lr, settings.warmup)) {
+  if (settings.ema_decay > 0) ema_.emplace(model.parameters(), settings.ema_decay);
   if (model.activation_dtype() == DType::float16) scaler_.emplace();
 }
 
@@ -142,7 +160,7 @@ std::int64_t Trainer::largest_batch(std::size_t reach) {
   const Device device = model_.options().device;
   const auto held_with = [&](std::int64_t windows) -> std::optional<double> {
     unsettled_.reset();
-    optimizer_.zero_grad();
+    optimizer_->zero_grad();
     batches_ = batches_of(windows);
     release_cached_memory(device);
     try {
@@ -175,7 +193,7 @@ void Trainer::try_step(std::int64_t n) {
   ProfileSection part;
   part.next("clip");
   metrics.lr = schedule_(n - 1);
-  optimizer_.set_lr(metrics.lr);
+  optimizer_->set_lr(metrics.lr);
   Figures figures{n, metrics.lr, std::move(losses),
                   optim::clip_by_global_norm(model_.parameters(), settings_.clip, scale)};
   // On a GPU the host does not wait for figures that nobody is to see: the device itself keeps what is not finite from the
@@ -186,7 +204,7 @@ void Trainer::try_step(std::int64_t n) {
   std::vector<RouterStatistics> routers;
   if (skipped) {
     part.next("skipped step");
-    optimizer_.zero_grad();
+    optimizer_->zero_grad();
     routers = model_.statistics();
     model_.reset_statistics();
     log_.skipped(n, scaler_->scale(), scaler_->skipped());
@@ -196,7 +214,11 @@ void Trainer::try_step(std::int64_t n) {
     });
   } else {
     part.next("optimizer");
-    optimizer_.step(figures.clipped);
+    optimizer_->step(figures.clipped);
+    if (ema_) {
+      part.next("average");
+      ema_->update();
+    }
     part.next("router bias");
     routers = model_.update_router_bias();
   }
@@ -217,9 +239,11 @@ void Trainer::try_step(std::int64_t n) {
   metrics.tokens_per_s = static_cast<double>(window_tokens_) / window_seconds_;
   std::optional<Validation> validation;
   if (swept) {
-    validation = validate(model_, validation_, settings_.batch, [&](std::int64_t windows, std::int64_t of) {
-      log_.sweeping(windows, of);
-      return !stopped_();
+    validation = with_averages([&] {
+      return validate(model_, validation_, settings_.batch, [&](std::int64_t windows, std::int64_t of) {
+        log_.sweeping(windows, of);
+        return !stopped_();
+      });
     });
     if (validation && !std::isfinite(validation->loss))
       throw Diverged(fmt::format("step {}: the validation loss is {}", n, std::abs(validation->loss)) +

@@ -1,5 +1,6 @@
 #pragma once
 #include <functional>
+#include <memory>
 #include <optional>
 
 #include "autograd/host_copy.hpp"
@@ -9,9 +10,10 @@
 #include "examples/run_log.hpp"
 #include "examples/settings.hpp"
 #include "nn/deepseek_lm.hpp"
-#include "optim/adamw.hpp"
 #include "optim/clip.hpp"
+#include "optim/ema.hpp"
 #include "optim/loss_scaler.hpp"
+#include "optim/optimizer.hpp"
 #include "optim/schedule.hpp"
 
 namespace folio::examples {
@@ -26,7 +28,7 @@ struct Diverged : Error {
 std::optional<Validation> validate(DeepSeekLM& model, const std::vector<std::int32_t>& tokens, std::int64_t batch,
                                    const std::function<bool(std::int64_t, std::int64_t)>& goes_on = {});
 
-/// The training loop: micro-batches → gradients → clipping → AdamW → router bias → validation where it is due, and what of
+/// The training loop: micro-batches → gradients → clipping → AdamW or Muon → router bias → validation where it is due, and what of
 /// it is worth telling. In float16 the loss is scaled, and a step whose gradients overflow is skipped, counted and told.
 class Trainer {
  public:
@@ -50,6 +52,14 @@ class Trainer {
   }
   /// How many steps have been finished.
   std::int64_t finished() const { return finished_; }
+  /// Calls f() with the weights that the run is about: their average where there is one, which steps in and out of the
+  /// model for it.
+  template <class F>
+  auto with_averages(F&& f) {
+    std::optional<optim::Averaged> now;
+    if (ema_) now.emplace(*ema_);
+    return f();
+  }
   /// Diverged where a weight, after step n, is not finite.
   void require_finite_weights(std::int64_t n) const;
 
@@ -86,7 +96,8 @@ class Trainer {
   std::function<bool()> stopped_;
   const std::vector<std::int32_t>& tokens_;
   data::PrefetchedBatches batches_;
-  optim::AdamW optimizer_;
+  std::unique_ptr<optim::Optimizer> optimizer_;
+  std::optional<optim::EMA> ema_;
   optim::Schedule schedule_;
   std::optional<optim::LossScaler> scaler_;  ///< where activations are float16
   double window_seconds_ = 0;  ///< spent in steps since the last log line: validation and samples are not counted

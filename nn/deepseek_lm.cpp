@@ -72,7 +72,8 @@ DeepSeekLM::DeepSeekLM(const DeepSeekConfig& c, Generator& generator, Options op
   }
   add_child("norm", norm);
   if (!c.tie_embeddings) {
-    lm_head = std::make_unique<Linear>(c.hidden_size, c.vocab_size, generator, options, c.init_std);
+    lm_head = std::make_unique<Linear>(c.hidden_size, c.vocab_size, generator, options, c.init_std, false,
+                                       Linear::Place::head);
     add_child("lm_head", *lm_head);
   }
   add_child("dropout", dropout_);

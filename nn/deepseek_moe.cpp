@@ -19,10 +19,12 @@ double mean_max_vio(std::span<const RouterStatistics> layers) {
 }
 
 Experts::Experts(const DeepSeekConfig& c, Generator& generator, Options options, double residual_std)
-    : gate_up(add_parameter("gate_up", normal({c.num_routed_experts, 2 * c.expert_intermediate_size, c.hidden_size},
-                                              generator, c.init_std, options))),
-      down(add_parameter("down", normal({c.num_routed_experts, c.hidden_size, c.expert_intermediate_size}, generator,
-                                        residual_std, options))) {}
+    : gate_up(add_matrix(
+          "gate_up",
+          normal({c.num_routed_experts, 2 * c.expert_intermediate_size, c.hidden_size}, generator, c.init_std, options),
+          c.expert_intermediate_size)),
+      down(add_matrix("down", normal({c.num_routed_experts, c.hidden_size, c.expert_intermediate_size}, generator,
+                                     residual_std, options))) {}
 
 Tensor Experts::operator()(const Tensor& rows, const Routing& routing) const {
   const std::int64_t width = down.dim(2);

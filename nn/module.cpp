@@ -77,6 +77,12 @@ Tensor Module::add_parameter(std::string name, Tensor value, bool decays) {
   return value;
 }
 
+Tensor Module::add_matrix(std::string name, Tensor value, std::int64_t rows) {
+  value = add_parameter(std::move(name), std::move(value));
+  parameters_.back().matrix_rows = rows > 0 ? rows : value.dim(-2);
+  return value;
+}
+
 Tensor Module::add_buffer(std::string name, Tensor value) {
   buffers_.push_back({std::move(name), value, false});
   return value;

@@ -41,6 +41,8 @@ class Module {
  protected:
   /// Registers a tensor that is trained; `decays` is false where weight decay makes no sense (norms, embeddings).
   Tensor add_parameter(std::string name, Tensor value, bool decays = true);
+  /// Registers matrices between hidden layers (…, rows, in), `rows` 0: all of dimension −2; see Parameter::matrix_rows.
+  Tensor add_matrix(std::string name, Tensor value, std::int64_t rows = 0);
   Tensor add_buffer(std::string name, Tensor value);
   /// Registers a member or an owned module that lives as long as this one, or until another of its name is registered.
   void add_child(std::string name, Module& child);

@@ -8,7 +8,13 @@
 namespace folio::optim {
 
 AdamW::AdamW(const Parameters& parameters, AdamWOptions options)
-    : Optimizer(parameters, options.lr, {"m", "v"}), options_(options) {
+    : AdamW(parameters, options, [](const Parameter&) {
+        return Names{"m", "v"};
+      }) {}
+
+AdamW::AdamW(const Parameters& parameters, AdamWOptions options,
+             const std::function<Names(const Parameter&)>& state_names_of)
+    : Optimizer(parameters, options.lr, state_names_of), options_(options) {
   const auto& [lr, beta1, beta2, eps, weight_decay] = options;
   check(beta1 >= 0 && beta1 < 1, "adamw", "beta1", beta1, "in [0, 1)");
   check(beta2 >= 0 && beta2 < 1, "adamw", "beta2", beta2, "in [0, 1)");

@@ -18,8 +18,13 @@ class AdamW : public Optimizer {
   /// lr ≥ 0, betas in [0, 1), eps > 0, weight_decay ≥ 0; anything else is an Error.
   AdamW(const Parameters& parameters, AdamWOptions options = {});
 
- private:
+ protected:
+  /// For those who keep another state for some of the parameters, and update these by themselves.
+  AdamW(const Parameters& parameters, AdamWOptions options,
+        const std::function<Names(const Parameter&)>& state_names_of);
   void update(Group& group, const Tensor& factor) override;
+
+ private:
   AdamWOptions options_;
 };
 

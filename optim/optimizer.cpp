@@ -6,6 +6,7 @@
 #include "autograd/tape.hpp"
 #include "optim/check.hpp"
 #include "optim/clip.hpp"
+#include "optim/named_state.hpp"
 
 namespace folio::optim {
 namespace {
@@ -31,8 +32,8 @@ void check_factor(double factor) {
 
 }  // namespace
 
-Optimizer::Optimizer(const Parameters& parameters, double lr, std::vector<std::string> state_names)
-    : state_names_(std::move(state_names)) {
+Optimizer::Optimizer(const Parameters& parameters, double lr,
+                     const std::function<Names(const Parameter&)>& state_names_of) {
   set_lr(lr);
   require(!parameters.empty(), [] { return std::string("optimizer: no parameters; give at least one to train"); });
   std::set<std::string> names;
@@ -45,8 +46,8 @@ Optimizer::Optimizer(const Parameters& parameters, double lr, std::vector<std::s
       return "optimizer: parameters '" + owner.first->second + "' and '" + p.name +
              "' share their memory; give it once";
     });
-    Slot slot{p, {}};
-    for (std::size_t i = 0; i < state_names_.size(); ++i)
+    Slot slot{p, state_names_of(p), {}};
+    for (std::size_t i = 0; i < slot.state_names.size(); ++i)
       slot.state.push_back(zeros(p.value.shape(), p.value.options()));
     slots_.push_back(std::move(slot));
   }
@@ -70,23 +71,25 @@ void Optimizer::step(const Clipped& clipped) {
 }
 
 void Optimizer::take_step(const Tensor& factor) {
-  std::map<DType, Group> groups;
+  std::map<std::pair<DType, Names>, Group> groups;
   for (Slot& slot : slots_) {
     const Tensor& value = slot.parameter.value;
     if (!value.grad().defined()) continue;
-    Group& group = groups[value.dtype()];
+    Group& group = groups[{value.dtype(), slot.state_names}];
+    group.state_names = slot.state_names;
     group.values.push_back(value);
     group.gradients.push_back(value.grad());
-    group.state.resize(state_names_.size());
-    for (std::size_t i = 0; i < state_names_.size(); ++i) group.state[i].push_back(slot.state[i]);
+    group.state.resize(slot.state.size());
+    for (std::size_t i = 0; i < slot.state.size(); ++i) group.state[i].push_back(slot.state[i]);
     group.decays.push_back(slot.parameter.decays);
+    group.matrix_rows.push_back(slot.parameter.matrix_rows);
   }
   require(!groups.empty(), [&] {
     return "optimizer: none of the " + std::to_string(slots_.size()) + " parameters, '" + slots_[0].parameter.name +
            "' first, has a gradient: call backward, on a loss that depends on them, before each step";
   });
   ++steps_;
-  for (auto& [dtype, group] : groups) {
+  for (auto& [key, group] : groups) {
     update(group, factor);
     for (Tensor& value : group.values) {
       value.mark_changed();
@@ -112,31 +115,15 @@ void Optimizer::set_steps(std::int64_t steps) {
 std::vector<std::pair<std::string, Tensor>> Optimizer::state() const {
   std::vector<std::pair<std::string, Tensor>> all;
   for (const Slot& slot : slots_) {
-    for (std::size_t i = 0; i < state_names_.size(); ++i) {
-      all.emplace_back(slot.parameter.name + "." + state_names_[i], slot.state[i]);
+    for (std::size_t i = 0; i < slot.state.size(); ++i) {
+      all.emplace_back(slot.parameter.name + "." + slot.state_names[i], slot.state[i]);
     }
   }
   return all;
 }
 
 void Optimizer::load_state(const std::map<std::string, Tensor>& state) {
-  auto mine = this->state();
-  std::set<std::string> known;
-  for (const auto& [name, value] : mine) {
-    known.insert(name);
-    const auto given = state.find(name);
-    require(given != state.end(), [&, &name = name] { return "optimizer: the state to load lacks '" + name + "'"; });
-    const Tensor& x = given->second;
-    require(x.defined() && x.shape() == value.shape() && is_float(x.dtype()), [&, &name = name, &value = value] {
-      return "optimizer: '" + name + "' is " + describe(value) + ", the state to load has " +
-             (x.defined() ? describe(x) : "nothing");
-    });
-  }
-  for (const auto& [name, value] : state) {
-    require(known.contains(name),
-            [&, &name = name] { return "optimizer: the state to load has an unknown '" + name + "'"; });
-  }
-  for (auto& [name, value] : mine) value.copy_from(state.at(name).to(value.dtype()).to(value.device()));
+  load_named("optimizer", this->state(), state);
 }
 
 }  // namespace folio::optim

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -41,18 +42,21 @@ class Optimizer {
   void load_state(const std::map<std::string, Tensor>& state);
 
  protected:
-  /// Parameters of one dtype and what belongs to them, each at its parameter's place.
+  using Names = std::vector<std::string>;
+  /// Parameters of one dtype, with state of the same names, and what belongs to them, each at its parameter's place.
   struct Group {
     Tensors values, gradients;
+    Names state_names;
     std::vector<Tensors> state;  ///< by name, then by parameter
     std::vector<bool> decays;
+    std::vector<std::int64_t> matrix_rows;
 
     /// `rate` for those that decay, 0 for the others.
     std::vector<double> weight_decay(double rate) const;
   };
-  /// `state_names`: one zero tensor per name and parameter. Each parameter must be a packed float leaf that requires a
-  /// gradient, with a name and a memory of its own.
-  Optimizer(const Parameters& parameters, double lr, std::vector<std::string> state_names);
+  /// One zero tensor per name that `state_names_of` gives a parameter. Each parameter must be a packed float leaf that
+  /// requires a gradient, with a name and a memory of its own.
+  Optimizer(const Parameters& parameters, double lr, const std::function<Names(const Parameter&)>& state_names_of);
   /// Moves the group's values by their gradients times `factor`, a float64 scalar on their device; not where that is not
   /// finite.
   virtual void update(Group& group, const Tensor& factor) = 0;
@@ -60,12 +64,12 @@ class Optimizer {
  private:
   struct Slot {
     Parameter parameter;
+    Names state_names;
     Tensors state;
   };
   void take_step(const Tensor& factor);
 
   std::vector<Slot> slots_;
-  std::vector<std::string> state_names_;
   double lr_ = 0;
   std::int64_t steps_ = 0;
 };

@@ -8,7 +8,7 @@
 namespace folio::optim {
 
 SGD::SGD(const Parameters& parameters, SGDOptions options)
-    : Optimizer(parameters, options.lr, {"momentum"}), options_(options) {
+    : Optimizer(parameters, options.lr, [](const Parameter&) { return Names{"momentum"}; }), options_(options) {
   const auto& [lr, momentum, nesterov, weight_decay] = options;
   check(momentum >= 0 && momentum < 1, "sgd", "momentum", momentum, "in [0, 1)");
   check(!nesterov || momentum > 0, "sgd", "momentum", momentum, "above 0 for Nesterov's look-ahead");

@@ -59,6 +59,15 @@ void sgd_of(Tensor& p, const Tensor& g, Tensor& u, double gradient_factor, doubl
 }
 
 template <class T>
+void average_of(Tensor& average, const Tensor& x, double share) {
+  const T part = static_cast<T>(share);
+  parallel_ranges(x.numel(), block, [&](std::int64_t i, std::int64_t j) {
+    auto ai = rows<T>(average, i, j);
+    ai += part * (rows<T>(x, i, j) - ai);
+  });
+}
+
+template <class T>
 double squared_norm(const Tensor& x) {
   const std::int64_t blocks = (x.numel() + block - 1) / block;
   std::vector<double> partial(static_cast<std::size_t>(blocks), 0.0);
@@ -88,6 +97,12 @@ void cpu::sgd(Tensors& p, const Tensors& g, Tensors& u, const Tensor& factor, co
   for (std::size_t i = 0; i < p.size(); ++i) {
     visit_float(p[i].dtype(),
                 [&](auto tag) { sgd_of<decltype(tag)>(p[i], g[i], u[i], gradient_factor, s.weight_decay[i], s); });
+  }
+}
+
+void cpu::average(Tensors& averages, const Tensors& xs, double share) {
+  for (std::size_t i = 0; i < xs.size(); ++i) {
+    visit_float(xs[i].dtype(), [&](auto tag) { average_of<decltype(tag)>(averages[i], xs[i], share); });
   }
 }
 

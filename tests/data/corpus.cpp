@@ -23,6 +23,21 @@ FOLIO_PROPERTY(Corpus, CutsByCharactersAfterNineTenths) {
   RC_ASSERT(decode_utf8(split.train).size() == text.size() * 9 / 10);
 }
 
+FOLIO_PROPERTY(Corpus, HoldsTheLastTwentiethOfTheTrainingTextOutForTuning) {
+  const auto length = *rc::gen::inRange<std::size_t>(20, 400);
+  const std::string text = encode_utf8(*rc::gen::container<std::u32string>(length, any_character()));
+  const SplitText split = split_by_position(text), tuning = split_for_tuning(text);
+  shares.note("that nineteen twentieths cut within a character", decode_utf8(split.train).size() % 20 != 0, 80);
+  shares.note("long enough for contexts", length >= 60, 60);
+  RC_ASSERT(std::string(tuning.train) + std::string(tuning.validation) == split.train);
+  RC_ASSERT(decode_utf8(tuning.train).size() == decode_utf8(split.train).size() * 19 / 20);
+  const CharTokenizer tokenizer(text);
+  if (length < 60) return;
+  const Corpus corpus = make_corpus(text, tokenizer, 2, true);
+  RC_ASSERT(corpus.train == tokenizer.encode(tuning.train));
+  RC_ASSERT(corpus.validation == tokenizer.encode(tuning.validation));
+}
+
 FOLIO_PROPERTY(Corpus, HoldsTheTokensOfTheTextInOrder) {
   const auto context = *rc::gen::inRange<std::int64_t>(1, 20);
   const auto length = *rc::gen::inRange<std::size_t>(static_cast<std::size_t>(10 * context + 1), 400);

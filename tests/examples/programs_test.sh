@@ -44,6 +44,14 @@ refuses "an unknown setting" "unknown setting 'wings'" "$bin/train" --preset tin
 refuses "a setting of another type" 'whole number' "$bin/train" --preset tiny --set batch=many
 refuses "an odd rope size" 'rope_head_dim' "$bin/train" --preset tiny --set rope_head_dim=15
 refuses "top-k above the number of experts" 'num_active_experts' "$bin/train" --preset tiny --set num_active_experts=9
+refuses "an optimizer that is none" "optimizer must be adamw or muon, not 'sgd'" "$bin/train" --preset tiny --set optimizer=sgd
+refuses "a rate of Muon below zero" 'muon_lr must be' "$bin/train" --preset tiny --set muon_lr=-1
+refuses "a rate of Muon that is no number" 'muon_lr takes a number' "$bin/train" --preset tiny --set muon_lr=fast
+refuses "a rate of Muon whose decay turns weights over" 'lr × weight_decay' "$bin/train" --preset tiny --set optimizer=muon --set muon_lr=11
+refuses "a momentum of one" 'muon_momentum must' "$bin/train" --preset tiny --set muon_momentum=1
+refuses "products of Muon in no dtype" 'muon_dtype must be' "$bin/train" --preset tiny --set muon_dtype=f8
+refuses "an average that never moves" 'ema_decay must' "$bin/train" --preset tiny --set ema_decay=1
+refuses "validation on nothing that is known" 'validate_on must be validation or tuning' "$bin/train" --preset tiny --set validate_on=train
 refuses "zero steps" 'steps' "$bin/train" --preset tiny --steps 0
 refuses "a negative learning rate" 'lr' "$bin/train" --preset tiny --lr -1
 refuses "no threads" 'thread' "$bin/train" --preset tiny --threads 0
@@ -135,6 +143,22 @@ cmp -s first third && fail "generate with two seeds gives one text"
 "$bin/train" --preset tiny --steps 5 --out again --threads 2 >/dev/null 2>err || fail "a second run: $(cat err)"
 "$bin/train" --preset tiny --steps 5 --out once-more --threads 1 >/dev/null 2>err || fail "a third run: $(cat err)"
 cmp -s again/model.safetensors once-more/model.safetensors || fail "one and two threads train to different weights"
+
+# Muon, and an average of the weights, which is what is saved; both are the same for any number of threads.
+muon=(--preset tiny --steps 5 --set optimizer=muon --set muon_lr=1e-2)
+for threads in 1 2; do
+  "$bin/train" "${muon[@]}" --set ema_decay=0.9 --threads $threads --out muon-$threads >out 2>err || fail "a run with Muon: $(cat err)"
+done
+cmp -s muon-1/model.safetensors muon-2/model.safetensors || fail "one and two threads train to different weights with Muon"
+cmp -s muon-1/model.safetensors again/model.safetensors && fail "Muon trains to AdamW's weights"
+for line in '"optimizer": "muon"' '"muon_lr": 0.01' '"ema_decay": 0.9'; do
+  grep -q "$line" muon-1/config.json || fail "config.json of a run with Muon has no $line"
+done
+"$bin/train" "${muon[@]}" --out muon-raw >out 2>err || fail "a run with Muon and without an average: $(cat err)"
+cmp -s muon-1/model.safetensors muon-raw/model.safetensors && fail "the weights that are saved are not the average"
+cmp -s <(grep -o '"loss":[^,]*' muon-1/metrics.jsonl) <(grep -o '"loss":[^,]*' muon-raw/metrics.jsonl) || fail "the average changes training"
+"$bin/train" --preset tiny --steps 1 --set validate_on=tuning --out tuning >out 2>err || fail "a run on the tuning split: $(cat err)"
+grep -q -E '[0-9]+ tokens to train on, the next [0-9,]+ to validate on' out || fail "a run on the tuning split says: $(grep 'to train on' out)"
 
 prints "where the time goes" '^profile of 4 steps of [0-9.]+ ms; ' "$bin/train" --preset tiny --steps 5 --out profiled --profile
 grep -q -E '^linear +[0-9.]+ +[0-9.]+ % .* GFLOP/s .* GFLOP/s$' out || fail "the profile's line of linear: $(grep linear out)"

@@ -192,6 +192,59 @@ TEST(Trainer, SkipsAndCountsStepsThatOverflowFloat16) {
   }
 }
 
+/// The value of a key in a run's last row that has it.
+double last_of(const std::vector<nlohmann::json>& rows, const char* key) {
+  double value = std::numeric_limits<double>::quiet_NaN();
+  for (const auto& row : rows) value = row.value(key, value);
+  return value;
+}
+
+TEST(Trainer, ValidatesTheAverageOfTheWeightsAndTrainsAsWithoutIt) {
+  TrainSettings settings{.steps = 12, .batch = 3, .lr = 1e-2, .warmup = 0, .ema_decay = 0};
+  const TrainedModel plain(settings, drawn_corpus(), DType::float64);
+  settings.ema_decay = 0.9;
+  TrainedModel averaged(settings, drawn_corpus(), DType::float64);
+  EXPECT_EQ(last_of(averaged.rows, "loss"), last_of(plain.rows, "loss"));
+  EXPECT_NE(last_of(averaged.rows, "val_loss"), last_of(plain.rows, "val_loss"));
+
+  Generator generator(5);
+  DeepSeekLM model(small_model(), generator, {DType::float64});
+  const std::filesystem::path folder = std::filesystem::path(::testing::TempDir()) / "average";
+  std::filesystem::create_directories(folder);
+  RunLog log(folder, settings.steps);
+  const data::Corpus corpus = drawn_corpus();
+  Trainer trainer(model, corpus, settings, log);
+  optim::EMA expected(model.parameters(), settings.ema_decay);
+  ::testing::internal::CaptureStdout();
+  trainer.run([&](std::int64_t) { expected.update(); });
+  ::testing::internal::GetCapturedStdout();
+  std::filesystem::remove_all(folder);
+  const auto values = model.layers[0]->moe->experts.down.to_vector();
+  const auto average = [&] {
+    for (const auto& [name, value] : expected.state()) {
+      if (name == "layers.0.mlp.experts.down.ema") return value.to_vector();
+    }
+    return std::vector<double>();
+  }();
+  trainer.with_averages([&] { EXPECT_EQ(model.layers[0]->moe->experts.down.to_vector(), average); });
+  EXPECT_EQ(model.layers[0]->moe->experts.down.to_vector(), values);
+  EXPECT_NE(average, values);
+  const optim::Averaged now(expected);
+  const auto sweep = validate(model, corpus.validation, settings.batch);
+  EXPECT_EQ(sweep ? sweep->loss : 0, last_of(averaged.rows, "val_loss"));
+}
+
+TEST(Trainer, LearnsWithMuonInAnyDType) {
+  TrainSettings settings{.steps = 40, .batch = 6, .optimizer = "muon", .lr = 1e-2, .warmup = 0};
+  const data::Corpus corpus = drawn_corpus(), seen = {corpus.train, corpus.train};
+  const TrainedModel run(settings, seen);
+  EXPECT_LT(last_of(run.rows, "val_loss"), run.rows[0]["loss"].get<double>() - 0.1);
+  settings.muon_dtype = "bf16";
+  EXPECT_NEAR(last_of(TrainedModel(settings, seen).rows, "val_loss"), last_of(run.rows, "val_loss"), 0.05);
+  settings.optimizer = "adamw";
+  EXPECT_NE(last_of(TrainedModel(settings, seen).rows, "val_loss"), last_of(run.rows, "val_loss"));
+}
+
 TEST(Trainer, NeverSweepsWhereToldSo) {
   const TrainedModel run({.steps = 2, .batch = 3, .warmup = 0, .validate_every = -1}, drawn_corpus());
   for (const auto& row : run.rows) EXPECT_FALSE(row.contains("val_loss"));

@@ -1,9 +1,11 @@
 #include <cmath>
+#include <map>
 
 #include "autograd/autograd.hpp"
 #include "nn/deepseek_lm.hpp"
 #include "tests/error_of.hpp"
 #include "tests/nn/module_cases.hpp"
+#include "tests/nn/small_config.hpp"
 #include "tests/shares.hpp"
 
 namespace folio::testing {
@@ -58,6 +60,31 @@ double deviation(const Tensor& x) {
   double square = 0;
   for (double v : x.to_vector()) square += v * v;
   return std::sqrt(square / static_cast<double>(x.numel()));
+}
+
+TEST(DeepSeekLM, SaysWhichOfItsParametersAreMatricesBetweenHiddenLayers) {
+  DeepSeekConfig c = small_config(9);
+  c.num_hidden_layers = 1;
+  c.tie_embeddings = false;
+  c.expert_intermediate_size = 5;
+  Generator generator(1);
+  const DeepSeekLM model(c, generator);
+  std::map<std::string, std::int64_t> rows;
+  for (const Parameter& p : model.parameters()) {
+    if (p.matrix_rows > 0) rows[p.name] = p.matrix_rows;
+  }
+  const std::string attention = "layers.0.self_attn.", mlp = "layers.0.mlp.";
+  const std::map<std::string, std::int64_t> expected = {{attention + "q_a.weight", 8},
+                                                        {attention + "q_b.weight", 16},
+                                                        {attention + "kv_a.weight", 12},
+                                                        {attention + "kv_b.weight", 24},
+                                                        {attention + "o.weight", 16},
+                                                        {mlp + "experts.gate_up", 5},
+                                                        {mlp + "experts.down", 16},
+                                                        {mlp + "shared_experts.gate.weight", 5},
+                                                        {mlp + "shared_experts.up.weight", 5},
+                                                        {mlp + "shared_experts.down.weight", 16}};
+  EXPECT_EQ(rows, expected);  // and no embedding, head, router or norm
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "nn/nn.hpp"
 #include "optim/adamw.hpp"
 #include "optim/clip.hpp"
+#include "optim/muon.hpp"
 #include "tests/data/support.hpp"
 #include "tests/error_of.hpp"
 #include "tests/nn/small_config.hpp"
@@ -35,8 +36,13 @@ using MakeScheme = std::function<std::unique_ptr<BiasScheme>()>;
 
 /// A model in training: everything that a saved run must bring back.
 struct Training {
-  explicit Training(std::uint64_t seed, const MakeScheme& scheme = {})
-      : generator(seed), model(small(), generator), adam(model.parameters(), {.lr = 1e-2}) {
+  explicit Training(std::uint64_t seed, const MakeScheme& scheme = {}, bool muon = false)
+      : generator(seed), model(small(), generator) {
+    if (muon) {
+      optimizer = std::make_unique<optim::Muon>(model.parameters(), optim::MuonOptions{.lr = 1e-2});
+    } else {
+      optimizer = std::make_unique<optim::AdamW>(model.parameters(), optim::AdamWOptions{.lr = 1e-2});
+    }
     if (scheme) model.set_bias_scheme(scheme);
   }
 
@@ -48,7 +54,7 @@ struct Training {
       const data::Batch b = batches[n];
       Tape tape;
       tape.backward(model.loss(from_indices(b.inputs, {3, 8}), from_indices(b.targets, {3, 8})));
-      adam.step(optim::clip_by_global_norm(model.parameters(), 1.0));
+      optimizer->step(optim::clip_by_global_norm(model.parameters(), 1.0));
       model.update_router_bias();
     }
   }
@@ -56,31 +62,31 @@ struct Training {
   std::map<std::string, std::vector<double>> values() const {
     std::map<std::string, std::vector<double>> all;
     for (const auto& [name, value] : model.state()) all[name] = value.to_vector();
-    for (const auto& [name, value] : adam.state()) all["adam." + name] = value.to_vector();
+    for (const auto& [name, value] : optimizer->state()) all["optimizer." + name] = value.to_vector();
     return all;
   }
 
   Generator generator;
   DeepSeekLM model;
-  optim::AdamW adam;
+  std::unique_ptr<optim::Optimizer> optimizer;
 };
 
-void expect_twice_n_steps_are_n_saved_loaded_and_n(const MakeScheme& scheme) {
-  Training whole(1, scheme);
+void expect_twice_n_steps_are_n_saved_loaded_and_n(const MakeScheme& scheme, bool muon = false) {
+  Training whole(1, scheme, muon);
   whole.train(0, 12);
 
   const data::TemporaryFolder folder;
-  Training first(1, scheme);
+  Training first(1, scheme, muon);
   first.train(0, 6);
   data::TensorFile moments;
-  for (const auto& [name, value] : first.adam.state()) moments.tensors[name] = value;
+  for (const auto& [name, value] : first.optimizer->state()) moments.tensors[name] = value;
   data::save_safetensors(folder.path() / "weights.safetensors", {first.model.state(), {}});
   data::save_safetensors(folder.path() / "moments.safetensors", moments);
 
-  Training second(2, scheme);  // other weights, other dropout
+  Training second(2, scheme, muon);  // other weights, other dropout
   second.model.load_state(data::load_safetensors(folder.path() / "weights.safetensors").tensors);
-  second.adam.load_state(data::load_safetensors(folder.path() / "moments.safetensors").tensors);
-  second.adam.set_steps(first.adam.steps());
+  second.optimizer->load_state(data::load_safetensors(folder.path() / "moments.safetensors").tensors);
+  second.optimizer->set_steps(first.optimizer->steps());
   second.model.dropout_generator() = first.model.dropout_generator();
   second.train(6, 12);
 
@@ -94,6 +100,8 @@ void expect_twice_n_steps_are_n_saved_loaded_and_n(const MakeScheme& scheme) {
 }
 
 TEST(Resume, TwiceNStepsAreNSavedLoadedAndN) { expect_twice_n_steps_are_n_saved_loaded_and_n({}); }
+
+TEST(Resume, TwiceNStepsOfMuonAreNSavedLoadedAndN) { expect_twice_n_steps_are_n_saved_loaded_and_n({}, true); }
 
 TEST(Resume, TheStateOfAUsersBiasSchemeComesBack) {
   expect_twice_n_steps_are_n_saved_loaded_and_n([] { return std::make_unique<Momentum>(); });

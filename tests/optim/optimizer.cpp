@@ -10,11 +10,20 @@
 
 #include "optim/adamw.hpp"
 #include "optim/clip.hpp"
+#include "optim/muon.hpp"
 #include "optim/sgd.hpp"
 #include "tests/optim/support.hpp"
 
 namespace folio::optim {
 namespace {
+
+/// The same, with rows of matrices where there are some.
+Parameters as_matrices(Parameters parameters) {
+  for (Parameter& p : parameters) {
+    if (p.value.rank() >= 2) p.matrix_rows = p.value.dim(-2);
+  }
+  return parameters;
+}
 
 using Made = std::unique_ptr<Optimizer>;
 const std::vector<std::function<Made(const Parameters&)>> kinds = {
@@ -22,7 +31,8 @@ const std::vector<std::function<Made(const Parameters&)>> kinds = {
     [](const Parameters& p) -> Made { return std::make_unique<SGD>(p); },
     [](const Parameters& p) -> Made {
       return std::make_unique<SGD>(p, SGDOptions{.momentum = 0.9, .nesterov = true, .weight_decay = 0.1});
-    }};
+    },
+    [](const Parameters& p) -> Made { return std::make_unique<Muon>(as_matrices(p), MuonOptions{.lr = 0.03}); }};
 
 /// Steps `from` … `to` − 1 with gradients of their own, clipped.
 void take_steps(Optimizer& optimizer, Parameters& parameters, std::uint64_t from, std::uint64_t to) {

@@ -10,158 +10,16 @@
 #include "autograd/kernels.hpp"
 #include "autograd/settings.hpp"
 #include "nn/nn.hpp"
-#include "optim/adamw.hpp"
-#include "optim/clip.hpp"
-#include "optim/sgd.hpp"
-#include "tests/cuda/ops/under_test.hpp"
-#include "tests/shares.hpp"
+#include "tests/cuda/ops/draws.hpp"
 
 namespace folio {
 namespace {
 
-using testing::Shares;
-
-const Device gpu = under_test::device;
-constexpr std::int64_t threads_of_a_block = 256;
-
-int draw_between(int low, int high) { return static_cast<int>(testing::between(low, high)); }
-void draw_order(std::uint64_t seed) {
-  under_test::set_order(static_cast<int>(testing::between(0, under_test::orders - 1)), seed);
-}
 constexpr DType halves[] = {DType::bfloat16, DType::float16};
 
 /// Whole numbers over 16 below `most`/16.
 Tensor sixteenths(const Shape& shape, Generator& generator, double most) {
   return scale(uniform(shape, generator, -most, most).to(DType::int32).to(DType::float32), 1.0 / 16);
-}
-
-void expect_near(const Tensor& there, const Tensor& here, double relative) {
-  const std::vector<double> a = there.to_vector(), b = here.to_vector();
-  RC_ASSERT(there.device() == gpu);
-  RC_ASSERT(a.size() == b.size());
-  for (std::size_t i = 0; i < a.size(); ++i) RC_ASSERT(std::abs(a[i] - b[i]) <= relative * (1 + std::abs(b[i])));
-}
-
-std::string message_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
-/// How often the kernel of this name was launched since the counts were reset, in all of its instances.
-std::int64_t launches_of(const std::string& kernel) {
-  std::int64_t launches = 0;
-  for (const auto& [name, count] : under_test::launch_counts()) {
-    launches += name.starts_with(kernel + "<") ? count : 0;
-  }
-  return launches;
-}
-
-bool has_elements(const Parameter& p) { return p.value.numel() > 0; }
-
-/// Runs `update` on the CPU and on the device, with parameters and gradients of several sizes, some steps. Sizes beyond a
-/// block, none at all, and gradients that begin where a pack may not.
-template <class Make>
-void check_optimizer(Shares& shares, std::uint64_t seed, Make&& make, const std::string& kernel, DType dtype) {
-  draw_order(seed);
-  Generator generator(seed);
-  std::vector<Parameter> here, there;
-  const int count = draw_between(1, 6);
-  for (int i = 0; i < count; ++i) {
-    Tensor p = randn({draw_between(0, 9), draw_between(1, *rc::gen::element(70, 1200))}, generator, {dtype});
-    Tensor q = p.to(gpu).detach();
-    here.push_back({"p" + std::to_string(i), p.requires_grad(true), i % 2 == 0});
-    there.push_back({"p" + std::to_string(i), q.requires_grad(true), i % 2 == 0});
-  }
-  const auto any = [&](const auto& is_so) { return std::any_of(here.begin(), here.end(), is_so); };
-  shares.note("of several parameters", count > 1, 60);
-  shares.note("of several blocks", any([](auto& p) { return p.value.numel() > threads_of_a_block; }), 40);
-  shares.note("with a parameter of no elements", !std::all_of(here.begin(), here.end(), has_elements), 20);
-  shares.note("with a gradient that begins between packs", count > 2 && has_elements(here[2]), 40);
-  auto a = make(here);
-  auto b = make(there);
-  for (int step = 0; step < 3; ++step) {
-    for (int i = 0; i < count; ++i) {
-      const Tensor g = randn(here[i].value.shape(), generator, {dtype});
-      here[i].value.set_grad(g);
-      const Tensor apart = uniform({g.numel() + 1}, generator, 0, 1, {dtype}).to(gpu);
-      Tensor behind = apart.slice(0, 1, apart.numel());
-      behind.copy_from(g.reshape({g.numel()}));
-      there[i].value.set_grad(i % 3 == 2 ? behind.reshape(g.shape()) : g.to(gpu));
-    }
-    const optim::Clipped x = optim::clip_by_global_norm(here, 1), y = optim::clip_by_global_norm(there, 1);
-    RC_ASSERT(std::abs(x.norm() - y.norm()) <= 1e-6 * x.norm());
-    a.step(x);
-    under_test::reset_launch_counts();
-    b.step(y);
-    RC_ASSERT(launches_of(kernel) == std::int64_t{any(has_elements)});
-  }
-  for (int i = 0; i < count; ++i) expect_near(there[i].value, here[i].value, dtype == DType::float32 ? 2e-6 : 1e-14);
-}
-
-DType draw_dtype() { return *rc::gen::element(DType::float32, DType::float64); }
-
-FOLIO_PROPERTY(CudaKernels, AdamWGoesTheSameWay) {
-  check_optimizer(
-      shares, seed, [](const auto& p) { return optim::AdamW(p, {.lr = 0.01, .weight_decay = 0.1}); }, "adamw_kernel",
-      draw_dtype());
-}
-FOLIO_PROPERTY(CudaKernels, SGDGoesTheSameWay) {
-  const bool nesterov = *rc::gen::arbitrary<bool>();
-  check_optimizer(
-      shares, seed, [&](const auto& p) { return optim::SGD(p, {.lr = 0.01, .momentum = 0.9, .nesterov = nesterov}); },
-      "sgd_kernel", draw_dtype());
-}
-
-TEST(CudaKernels, ParametersOfTwoTypesTakeALaunchEachAndTheirNormsStandInOrder) {
-  Generator generator(4);
-  std::vector<Parameter> parameters;
-  for (const DType dtype : {DType::float64, DType::float32, DType::float64}) {
-    Tensor p = ones({5}, {dtype, gpu}).requires_grad(true);
-    p.set_grad(full({5}, static_cast<double>(parameters.size()), {dtype, gpu}));
-    parameters.push_back({"p" + std::to_string(parameters.size()), p});
-  }
-  parameters[1].value.set_grad(full({5}, INFINITY, {DType::float32, gpu}));
-  EXPECT_EQ(optim::clip_by_global_norm(parameters, 1).not_finite(), "p1");
-  parameters[1].value.set_grad(ones({5}, {DType::float32, gpu}));
-  EXPECT_NEAR(optim::clip_by_global_norm(parameters, 1).norm(), std::sqrt(5 * (0. + 1 + 4)), 1e-12);
-  under_test::reset_launch_counts();
-  optim::SGD(parameters, {.lr = 0.5}).step();
-  EXPECT_EQ(launches_of("sgd_kernel"), 2);
-  for (std::size_t i = 0; i < 3; ++i) {
-    EXPECT_EQ(parameters[i].value.to_vector(), std::vector<double>(5, 1 - 0.5 * static_cast<double>(i)));
-  }
-}
-
-TEST(CudaKernels, AGradientThatIsNotFiniteReachesNoWeightThoughNobodyWaits) {
-  Tensor p = ones({5}, {DType::float32, gpu}).requires_grad(true), q = p.clone().requires_grad(true);
-  optim::AdamW adam({{"p", p}, {"q", q}}, {.lr = 0.5});
-  p.set_grad(ones({5}, p.options()));
-  q.set_grad(full({5}, std::nan(""), p.options()));
-  const optim::Clipped clipped = optim::clip_by_global_norm({{"p", p}, {"q", q}}, 1);
-  EXPECT_FALSE(clipped.known());
-  adam.step(clipped);
-  for (const Tensor& x : {p, q}) EXPECT_EQ(x.to_vector(), std::vector<double>(5, 1.0));
-  for (const auto& [name, x] : adam.state()) EXPECT_EQ(x.to_vector(), std::vector<double>(5, 0.0)) << name;
-  EXPECT_EQ(clipped.not_finite(), "q");
-  p.set_grad(ones({5}, p.options()));
-  EXPECT_NE(message_of([&] { adam.step(clipped); }).find("the gradient factor is"), std::string::npos) << "once known";
-}
-
-TEST(CudaKernels, AFactorThatIsNotFiniteLeavesParametersAndMomentsAlone) {
-  const auto same = [](const Tensor& x) { EXPECT_EQ(x.to_vector(), std::vector<double>(3, 1.0)); };
-  for (const Device device : {Device::cpu, gpu}) {
-    for (const double bad : {std::nan(""), double{INFINITY}}) {
-      Tensors p = {ones({3}, {DType::float32, device})}, m = {p[0].clone()}, v = {p[0].clone()};
-      const Tensor factor = full({}, bad, {DType::float64, device});
-      kernel::adamw(p, p, m, v, factor, AdamWStep{0.1, 0.9, 0.99, 1e-8, 0.1, 0.01, {0.1}});
-      kernel::sgd(p, p, m, factor, SGDStep{0.1, 0.9, false, {0.1}});
-      same(p[0]), same(m[0]), same(v[0]);
-    }
-  }
 }
 
 FOLIO_PROPERTY(CudaKernels, DropoutDrawsTheSameMask) {
