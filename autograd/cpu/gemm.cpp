@@ -32,6 +32,7 @@ void as_eigen(const Matrix<const T>& x, std::int64_t rows, std::int64_t columns,
 
 constexpr std::int64_t tile_rows = 256;
 constexpr std::int64_t few_tiles = 8;
+constexpr std::int64_t enough_tiles = 64;        // of all products together
 constexpr std::int64_t small_product = 1 << 16;  // multiplications that are not worth a second thread
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
@@ -46,15 +47,22 @@ struct Extents {
   std::int64_t rows, columns;
 };
 
-/// Row tiles of whole width, so that the packed B is used long. A product of few rows is cut both ways, into the tiles
+/// Into how many tiles to cut a product of few rows: one alone into few_tiles, each of many into less, which is faster.
+std::int64_t tiles_of_each(std::int64_t products) {
+  std::int64_t tiles = few_tiles;
+  while (tiles > 1 && products * tiles / 2 >= enough_tiles) tiles /= 2;
+  return tiles;
+}
+
+/// Row tiles of whole width, so that the packed B is used long. A product of few rows is cut both ways, into the `tiles`
 /// that together are padded least, and of those into the squarest.
-Extents tile_of(std::int64_t m, std::int64_t n, std::int64_t k) {
+Extents tile_of(std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t tiles) {
   if (m * n * k <= small_product) return {m, n};
   if (m > tile_rows * few_tiles / 2) return {tile_rows, n};
   Extents best = {m, n};
   std::int64_t least = -1;
-  for (std::int64_t down = 1; down <= few_tiles; down *= 2) {
-    const Extents tile = {share(m, down), share(n, few_tiles / down)};
+  for (std::int64_t down = 1; down <= tiles; down *= 2) {
+    const Extents tile = {share(m, down), share(n, tiles / down)};
     const std::int64_t padded = ceil_div(m, tile.rows) * tile.rows * (ceil_div(n, tile.columns) * tile.columns);
     const std::int64_t cost = padded * 16 + tile.rows + tile.columns;
     if (least >= 0 && cost >= least) continue;
@@ -65,9 +73,9 @@ Extents tile_of(std::int64_t m, std::int64_t n, std::int64_t k) {
 }
 
 template <class T, class Out>
-void cut(const Product<T, Out>& p, std::size_t index, std::vector<Tile>& tiles) {
+void cut(const Product<T, Out>& p, std::size_t index, std::int64_t few, std::vector<Tile>& tiles) {
   if (p.m == 0 || p.n == 0) return;
-  const Extents tile = tile_of(p.m, p.n, p.k);
+  const Extents tile = tile_of(p.m, p.n, p.k, few);
   for (std::int64_t i = 0; i < p.m; i += tile.rows) {
     for (std::int64_t j = 0; j < p.n; j += tile.columns) {
       tiles.push_back({index, i, std::min(tile.rows, p.m - i), j, std::min(tile.columns, p.n - j)});
@@ -170,7 +178,8 @@ void multiply(const Product<T, Out>& p) {
 template <class T, class Out>
 void multiply_all(std::span<const std::type_identity_t<Product<T, Out>>> products) {
   std::vector<Tile> tiles;
-  for (std::size_t i = 0; i < products.size(); ++i) cut(products[i], i, tiles);
+  const std::int64_t few = tiles_of_each(std::ssize(products));
+  for (std::size_t i = 0; i < products.size(); ++i) cut(products[i], i, few, tiles);
   parallel_for(static_cast<std::int64_t>(tiles.size()), [&](std::int64_t i) {
     const Tile& t = tiles[static_cast<std::size_t>(i)];
     const Product<T, Out>& p = products[t.product];

@@ -37,8 +37,8 @@ struct Product {
 template <class T, class Out = T>
 void multiply(const Product<T, Out>& product);
 
-/// Computes independent products on all threads, each cut into tiles by its shape alone, so that any number of threads
-/// gives the same bits.
+/// Computes independent products on all threads, each cut into tiles by its shape and their number alone, so that any
+/// number of threads gives the same bits.
 template <class T, class Out = T>
 void multiply_all(std::span<const std::type_identity_t<Product<T, Out>>> products);
 
