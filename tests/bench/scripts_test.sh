@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# scripts_test.sh BUILD: what compare.sh and growth.sh refuse, and that growth.sh prints its tables. (What they measure is
-# not checked, nor is PyTorch asked for.)
+# scripts_test.sh BUILD: what compare.sh, growth.sh and ablation.sh refuse, and that the latter two print their tables.
+# (What they measure is not checked, nor is PyTorch asked for.)
 set -u
 build=$1
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -44,5 +44,26 @@ for fact in '^command: bash tests/bench/growth.sh --build' '^commit: ' '^process
 done
 grep -q -- --busy out && fail "growth.sh says --busy on a quiet machine"
 refuses "growth.sh with an unknown preset" "preset 'huge'" bash "$here/growth.sh" --build "$build" --preset huge
+
+ablation() { bash "$here/ablation.sh" --build "$build" --preset tiny "$@"; }
+refuses "ablation.sh of one variant" 'at least two variants' ablation ''
+refuses "ablation.sh over two seeds" '2 seeds do not tell' ablation --seeds '1 2' '' optimizer=muon
+refuses "ablation.sh with two lengths" 'not both' ablation --steps 1 --seconds 1 '' optimizer=muon
+refuses "ablation.sh on another split" "not 'train'" ablation --on train '' optimizer=muon
+echo '0.31 0.1 0.1 1/100 1' >loadavg
+refuses "ablation.sh on a busy machine" '^folio: ablation.sh: the machine is busy' ablation '' optimizer=muon
+echo '0.3 9 9 1/100 1' >loadavg
+for length in '--steps 2' '--seconds 1'; do
+  # shellcheck disable=SC2086
+  ablation $length --jobs 2 --seeds '3 4 5' --common 'batch=4' '' 'optimizer=muon muon_lr=1e-2' >out 2>err </dev/null ||
+    fail "ablation.sh $length: $(cat err out)"
+  for row in 'the preset . [0-9]+ . [0-9]+ . [0-9.]+ ± [0-9.]+ .  .' \
+    'optimizer=muon muon_lr=1e-2 . [0-9]+ . [0-9]+ . [0-9.]+ ± [0-9.]+ . [-+][0-9.]+ ± [0-9.]+ .'; do
+    grep -q -E "^. $row [0-9]\.[0-9]{4} [0-9]\.[0-9]{4} [0-9]\.[0-9]{4} .$" out || fail "ablation.sh $length prints no row '$row': $(cat out)"
+  done
+done
+ablation --steps 2 '' 'optimizer=none' >out 2>err </dev/null && fail "ablation.sh does not fail where a training does"
+grep -q "^failed: 'optimizer=none', seed 2: .*optimizer must be" out || fail "ablation.sh does not say what failed: $(cat out err)"
+
 [ "$failures" = 0 ] || exit 1
 echo "all as expected"
