@@ -17,8 +17,11 @@ MemoryEstimate estimated_memory(const Preset& preset) {
   // Two streams and two norms of the width; gate, value and product of each expert.
   const double saved_of_token = layers * (4.0 * static_cast<double>(c.hidden_size) + 3.0 * active);
   const double logits_of_token = 2.0 * static_cast<double>(c.vocab_size);
+  const ParameterCount count = count_parameters(c);
+  const std::int64_t moments = 2 * count.total - (preset.training.optimizer == "muon" ? count.matrices : 0);
+  const std::int64_t averages = preset.training.ema_decay > 0 ? count.total : 0;
   constexpr double bytes = 4;
-  return {.model = 4 * bytes * static_cast<double>(count_parameters(c).total),
+  return {.model = bytes * static_cast<double>(2 * count.total + moments + averages),
           .per_window = static_cast<double>(size_of(c.dtype)) * (saved_of_token + logits_of_token) *
                         static_cast<double>(c.context)};
 }

@@ -3,9 +3,9 @@
 
 namespace folio::examples {
 
-/// Bytes that a run holds for certain, in float32: weights, gradients and AdamW's two moments; logits and their gradient;
-/// and, of what the tape saves in each layer, the residual stream, its norms and the chosen experts' activations. A run
-/// takes more; none takes less.
+/// Bytes that a run holds for certain, in float32: weights, gradients and AdamW's two moments, of which Muon has one for its
+/// matrices, and the weights' average where there is one; logits and their gradient; and, of what the tape saves in each
+/// layer, the residual stream, its norms and the chosen experts' activations. A run takes more; none takes less.
 struct MemoryEstimate {
   double model = 0;       ///< whatever the batch
   double per_window = 0;  ///< times the windows of a micro-batch

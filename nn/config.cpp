@@ -156,7 +156,7 @@ void check_positive(std::int64_t value, const char* key, std::int64_t most = mos
 
 template <class Number>
 struct Counted {
-  Number total, active;
+  Number total, active, matrices;
 };
 
 /// In double what might not fit into an integer.
@@ -167,21 +167,23 @@ Counted<Number> count(const DeepSeekConfig& c) {
   const Number q_rank = n(c.q_lora_rank), kv_rank = n(c.kv_lora_rank), rope = n(c.rope_head_dim),
                v_width = heads * n(c.v_head_dim);
   const bool shared_key = c.rotary_key == RotaryKey::shared;
-  const Number q = c.q_lora_rank > 0 ? d * q_rank + q_rank + q_rank * q_width : d * q_width;
-  const Number kv_a = d * (kv_rank + (shared_key ? rope : 0)) + kv_rank;
+  const Number q = c.q_lora_rank > 0 ? d * q_rank + q_rank * q_width : d * q_width;
+  const Number kv_a = d * (kv_rank + (shared_key ? rope : 0));
   const Number kv_b = kv_rank * (heads * n(c.nope_head_dim) + v_width);
   const Number w_ur = shared_key ? 0 : kv_rank * heads * rope;
   const Number attention = q + kv_a + kv_b + w_ur + v_width * d;
-  const Number norms = 2 * d;
+  const Number norms = 2 * d + q_rank + kv_rank;
 
   const std::int64_t dense = std::min(c.first_k_dense, c.num_hidden_layers), sparse = c.num_hidden_layers - dense;
   const Number expert = 3 * d * n(c.expert_intermediate_size);
   const Number outside = n(c.vocab_size) * d * (c.tie_embeddings ? 1 : 2) + d;  // embedding, head, final norm
+  const Number others = outside + n(c.num_hidden_layers) * norms + n(sparse) * n(c.num_routed_experts) * d;  // routers
   const auto with_experts = [&](std::int64_t routed) {
-    return outside + n(c.num_hidden_layers) * (attention + norms) + n(dense) * 3 * d * n(c.dense_intermediate_size) +
-           n(sparse) * (n(c.num_routed_experts) * d + n(c.num_shared_experts + routed) * expert);
+    return n(c.num_hidden_layers) * attention + n(dense) * 3 * d * n(c.dense_intermediate_size) +
+           n(sparse) * n(c.num_shared_experts + routed) * expert;
   };
-  return {with_experts(c.num_routed_experts), with_experts(c.num_active_experts)};
+  const Number matrices = with_experts(c.num_routed_experts);
+  return {others + matrices, others + with_experts(c.num_active_experts), matrices};
 }
 
 void validate_experts(const DeepSeekConfig& c) {
@@ -256,8 +258,8 @@ std::map<std::string, std::string> DeepSeekConfig::key_values() const {
 }
 
 ParameterCount count_parameters(const DeepSeekConfig& c) {
-  const auto [total, active] = count<std::int64_t>(c);
-  return {total, active};
+  const auto [total, active, matrices] = count<std::int64_t>(c);
+  return {total, active, matrices};
 }
 
 }  // namespace folio

@@ -74,10 +74,12 @@ struct DeepSeekConfig {
   std::map<std::string, std::string> key_values() const;
 };
 
-/// Numbers that are trained; `active` are those that one token uses: all but the routed experts that were not chosen.
+/// Numbers that are trained; `active` are those that one token uses: all but the routed experts that were not chosen;
+/// `matrices`, those of the matrices between hidden layers (Parameter::matrix_rows).
 struct ParameterCount {
   std::int64_t total = 0;
   std::int64_t active = 0;
+  std::int64_t matrices = 0;
 };
 /// By formula: allocates nothing.
 ParameterCount count_parameters(const DeepSeekConfig& config);

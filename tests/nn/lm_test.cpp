@@ -94,13 +94,15 @@ FOLIO_PROPERTY(LM, CountingByFormulaEqualsTheBuiltModel) {
   const DeepSeekConfig c = drawn_config(draw);
   Generator g(1);
   const DeepSeekLM model(c, g);
-  std::int64_t idle = 0;
+  std::int64_t idle = 0, matrices = 0;
+  for (const Parameter& p : model.parameters()) matrices += p.matrix_rows > 0 ? p.value.numel() : 0;
   for (const auto& layer : model.layers) {
     if (layer->moe)
       idle += numbers_in(layer->moe->experts) * (c.num_routed_experts - c.num_active_experts) / c.num_routed_experts;
   }
   RC_ASSERT(count_parameters(c).total == numbers_in(model));
   RC_ASSERT(count_parameters(c).active == numbers_in(model) - idle);
+  RC_ASSERT(count_parameters(c).matrices == matrices);
   note_kind(shares, c);
   shares.note("with shared experts", idle > 0 && c.num_shared_experts > 0, 20);
   shares.note("of tied embeddings", c.tie_embeddings, 30);
