@@ -110,7 +110,7 @@ struct AverageRow {
   bool packs;
 };
 
-/// Reads a and x and writes a: 12 bytes per float32 parameter.
+/// Reads a and x and writes a, 3·n·sizeof(T) bytes.
 template <typename T>
 __global__ void __launch_bounds__(block_threads) average_kernel(const AverageRow<T>* rows, int count, T share) {
   const AverageRow<T> row = row_of_task(rows, count, blockIdx.x);
