@@ -107,6 +107,7 @@ void Muon::update_alike(Group& group, const std::vector<std::size_t>& which, std
   Tensors updates = parts(orthogonalized(directions, options_.iterations, products));
   const double shape_scale = scale_of(options_.scale, rows, columns);
   std::vector<double> weight_decay;
+  weight_decay.reserve(decays.size());
   for (const bool each : decays) weight_decay.push_back(each ? options_.weight_decay / shape_scale : 0);
   kernel::sgd(values, updates, updates, scale(factor, 0, 1),
               SGDStep{.lr = lr() / options_.others.lr * options_.lr * shape_scale,
