@@ -55,7 +55,7 @@ TEST(Orthogonalized, HasTheSingularVectorsOfItsArgumentAndValuesNearOne) {
         const Matrix before = matrix_of(x.to_vector(), i, rows, columns),
                      after = matrix_of(y.to_vector(), i, rows, columns);
         const Eigen::JacobiSVD<Eigen::MatrixXd> svd(before, Eigen::ComputeThinU | Eigen::ComputeThinV);
-        const Eigen::VectorXd s = svd.singularValues();
+        const Eigen::VectorXd& s = svd.singularValues();
         Eigen::MatrixXd between = svd.matrixU().transpose() * after * svd.matrixV();
         for (Eigen::Index k = 0; k < s.size(); ++k) {
           // Of a square matrix the smallest value may be too far below the others to be lifted in five iterations.
