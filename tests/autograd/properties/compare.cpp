@@ -22,7 +22,7 @@ Tensors evaluate(const Function& f, const Tensors& inputs) {
 namespace {
 /// Past the tape, which would object.
 void overwrite(const Tensor& y, const Tensor& values) {
-  if (!y.is_contiguous() || !(y.shape() == values.shape())) return;
+  if (y.device() != Device::cpu || !y.is_contiguous() || !(y.shape() == values.shape())) return;
   visit_bits(y.dtype(), [&](auto bits) {
     using T = decltype(bits);
     std::copy_n(values.contiguous().ptr<T>(), y.numel(), y.ptr<T>());

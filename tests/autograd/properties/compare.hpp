@@ -19,7 +19,7 @@ Needs all_floats(const Tensors& inputs);
 
 /// f at these inputs and its vector-Jacobian product with `cotangents`, one for each output, undefined for index outputs.
 /// The inputs become leaves as they are, whatever their layout. Backward finds `results`, where given, in place of what f
-/// gave: packed outputs of the same types, which ops may have saved.
+/// gave: packed outputs of the same types, which ops may have saved; those on another device than the CPU stay.
 Run vjp(const Function& f, const Tensors& inputs, const Tensors& cotangents, const Needs& needs,
         const Tensors& results = {});
 inline Run vjp(const Function& f, const Tensors& inputs, const Tensors& cotangents) {
