@@ -24,6 +24,8 @@ constexpr double least_own_entry = 30;
 constexpr double most_discarded = 10;
 /// Of fewer draws, shares are a matter of chance.
 constexpr int draws_with_shares = 20;
+/// The same of a share of one percent.
+constexpr int draws_with_blocks = 100;
 
 double least(const std::map<std::string, double>& shares, const char* op) {
   const auto found = shares.find(op);
@@ -71,7 +73,7 @@ void Counts::judge(const Property& p, const OpCase& c) const {
   EXPECT_GE(percent(broadcast_), least(least_broadcast, c.op)) << "% of the draws broadcast";
   EXPECT_GE(percent(masked_), least(least_masked, c.op)) << "% of the draws were masked";
   EXPECT_GE(percent(strided_), p.strided ? least_strided : 0) << "% of the draws were non-contiguous";
-  const bool multi_block = p.largest * p.largest > elements_of_a_block_;
+  const bool multi_block = draws_ >= draws_with_blocks && p.largest * p.largest > elements_of_a_block_;
   EXPECT_GE(percent(multi_block_), multi_block ? least_multi_block : 0) << "% of the draws were multi-block";
 }
 
