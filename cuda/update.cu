@@ -123,11 +123,6 @@ __global__ void __launch_bounds__(block_threads) average_kernel(const AverageRow
   });
 }
 
-template <typename... P>
-bool may_be_packed(const P*... x) {
-  return (is_pack_aligned<Pack<P>>(x) && ...);
-}
-
 /// The rows one behind the other, `size` elements a task; returns the number of tasks.
 template <typename Row>
 std::int64_t number_tasks(std::vector<Row>& rows, std::int64_t size) {
@@ -233,8 +228,8 @@ void entry::adamw(Tensors& p, const Tensors& g, Tensors& m, Tensors& v, const Te
     for (std::size_t i = 0; i < p.size(); ++i) {
       T *const pi = p[i].ptr<T>(), *const mi = m[i].ptr<T>(), *const vi = v[i].ptr<T>();
       const T* const gi = g[i].ptr<T>();
-      rows.push_back(
-          {pi, mi, vi, gi, p[i].numel(), 0, as(1 - s.lr * s.weight_decay[i]), may_be_packed(pi, mi, vi, gi)});
+      rows.push_back({pi, mi, vi, gi, p[i].numel(), 0, as(1 - s.lr * s.weight_decay[i]),
+                      whole_packs<Pack<T>::size>({}, pi, mi, vi, gi)});
     }
     const std::int64_t blocks = number_tasks(rows, elements_per_block);
     const Table<AdamWRow<T>> table(rows, factor.device());
@@ -252,7 +247,8 @@ void entry::sgd(Tensors& p, const Tensors& g, Tensors& u, const Tensor& factor, 
     for (std::size_t i = 0; i < p.size(); ++i) {
       T *const pi = p[i].ptr<T>(), *const ui = u[i].ptr<T>();
       const T* const gi = g[i].ptr<T>();
-      rows.push_back({pi, ui, gi, p[i].numel(), 0, as(1 - s.lr * s.weight_decay[i]), may_be_packed(pi, ui, gi)});
+      rows.push_back(
+          {pi, ui, gi, p[i].numel(), 0, as(1 - s.lr * s.weight_decay[i]), whole_packs<Pack<T>::size>({}, pi, ui, gi)});
     }
     const std::int64_t blocks = number_tasks(rows, elements_per_block);
     const Table<SGDRow<T>> table(rows, factor.device());
@@ -268,7 +264,7 @@ void entry::average(Tensors& averages, const Tensors& xs, double share) {
     for (std::size_t i = 0; i < xs.size(); ++i) {
       T* const a = averages[i].ptr<T>();
       const T* const x = xs[i].ptr<T>();
-      rows.push_back({a, x, xs[i].numel(), 0, may_be_packed(a, x)});
+      rows.push_back({a, x, xs[i].numel(), 0, whole_packs<Pack<T>::size>({}, a, x)});
     }
     const std::int64_t blocks = number_tasks(rows, elements_per_block);
     const Table<AverageRow<T>> table(rows, xs[0].device());

@@ -24,8 +24,8 @@ struct TrainSettings {
   std::uint64_t seed = 1;
   std::int64_t log_every = 10;      ///< steps between log lines
   std::int64_t validate_every = 0;  ///< steps between sweeps of the validation text; 0: at the end only; -1: never
-  std::string validate_on =
-      "validation";               ///< or tuning: the last 5 % of the training text, which are then not trained on
+  /// validation, or tuning: the last 5 % of the training text, which are then not trained on.
+  std::string validate_on = "validation";
   std::int64_t sample_every = 0;  ///< steps between samples; 0: at the end only; -1: never
   std::int64_t sample_tokens = 200;
 

@@ -16,8 +16,8 @@ struct MuonOptions {
   double weight_decay = 0.01;  ///< per step and lr, on matrices whose `decays` is true
   std::int64_t iterations = 5;
   MuonScale scale = MuonScale::as_adamw;
-  DType products =
-      DType::float32;  ///< of the iterations: 16-bit floats, or float32, which stands for the matrices' own
+  /// Of the iterations' products: 16-bit floats, or float32, which stands for the matrices' own.
+  DType products = DType::float32;
   AdamWOptions others = {};
 };
 

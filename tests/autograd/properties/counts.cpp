@@ -25,7 +25,7 @@ constexpr double most_discarded = 10;
 /// Of fewer draws, shares are a matter of chance.
 constexpr int draws_with_shares = 20;
 /// The same of a share of one percent.
-constexpr int draws_with_blocks = 100;
+constexpr int draws_with_blocks = 80;
 
 double least(const std::map<std::string, double>& shares, const char* op) {
   const auto found = shares.find(op);
