@@ -40,9 +40,10 @@ std::string calmer(double lr) {
 }
 
 DType muon_products(const std::string& setting, DType activations) {
-  if (setting == "bf16") return DType::bfloat16;
-  if (setting == "f16") return DType::float16;
-  return setting == "model" && is_half(activations) ? activations : DType::float32;
+  if (setting == "model") return is_half(activations) ? activations : DType::float32;
+  DeepSeekConfig named;  // which knows dtypes by these names
+  named.set("dtype", setting);
+  return named.dtype;
 }
 
 std::unique_ptr<optim::Optimizer> make_optimizer(const DeepSeekLM& model, const TrainSettings& s) {
