@@ -82,6 +82,21 @@ Tensor linear(const Tensor& x, const Tensor& weight);
 Tensor expert_matmul(const Tensor& x, const Tensor& weight, const Tensor& offsets);
 
 // ── Mixture of experts: rows gathered by expert ───────────────────────────────────────────────────────────────────────
+/// Which experts each token goes to, and with what weight.
+struct Gating {
+  Tensor scores;   ///< (tokens, experts): without the bias
+  Tensor chosen;   ///< (tokens, k) int32, best first
+  Tensor weights;  ///< (tokens, k): factors of the chosen experts' outputs
+};
+/// DeepSeek's gate from logits (tokens, experts) on, with a bias (experts) of the same dtype, which counts as a constant:
+///   selection_bias (V3): s = score(logits); choose the top k of s + b; weights from s, which has no bias.
+///   biased_logits (the reference): s' = score(logits + b); choose the top k of s'; weights from s', so b leaks into them.
+/// Ties go to the lowest index. With groups, only experts of the topk_group best groups take part; the others count as
+/// −∞, so that a negative score is never beaten by a masked one (V3, arXiv 2412.19437, section 2.1.2, and its
+/// inference/model.py; V2 scores a group by its maximum). The weights are divided by their sum + 1e-20 if norm_topk_prob,
+/// and multiplied by routed_scaling_factor. Gradients: to the logits, from scores and weights.
+Gating choose_experts(const Tensor& logits, const Tensor& bias, const GateOptions& options);
+
 /// Where each token's chosen experts' rows lie once rows are sorted by expert (stable: by expert, then token, then rank).
 struct Routing {
   Tensor offsets;       ///< (experts + 1) int32: rows of expert e are offsets[e] … offsets[e+1]

@@ -1,35 +1,9 @@
 // max, min and top-k. Ties go to the lowest index; NaN is beyond every number. 16-bit floats are compared as float32,
 // which changes none.
-#include "cuda/rows.hpp"
+#include "cuda/select.hpp"
 
 namespace folio::FOLIO_CUDA {
 namespace {
-
-template <typename T>
-struct Candidate {
-  T value;
-  std::int32_t index;  ///< −1: none
-};
-
-/// Whether a comes before b: NaN first, then the larger value, then the lower index.
-template <typename T>
-__device__ bool precedes(const Candidate<T>& a, const Candidate<T>& b) {
-  if (a.index < 0 || b.index < 0) return b.index < 0 && a.index >= 0;
-  const bool a_nan = isnan(a.value), b_nan = isnan(b.value);
-  if (a_nan != b_nan) return a_nan;
-  return a.value > b.value || (!(a.value < b.value) && a.index < b.index);
-}
-
-/// The first of the lanes' candidates, on every lane.
-template <typename T>
-__device__ Candidate<T> warp_first(Candidate<T> best) {
-  for (int distance = 16; distance > 0; distance /= 2) {
-    const Candidate<T> other = {__shfl_xor_sync(all_lanes, best.value, distance),
-                                __shfl_xor_sync(all_lanes, best.index, distance)};
-    if (precedes(other, best)) best = other;
-  }
-  return best;
-}
 
 /// One warp per row (inner = 1). Reads rows·n·sizeof(T) bytes and writes little where n is large.
 template <typename T>

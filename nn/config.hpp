@@ -10,13 +10,6 @@ namespace folio {
 
 /// One rotary key for all heads (DeepSeek-V2/V3), or one per head, up-projected from the normed latent (the reference).
 enum class RotaryKey : std::uint8_t { shared, per_head };
-/// How a router turns logits into scores: V3, V2, V4.
-enum class Score : std::uint8_t { sigmoid, softmax, sqrt_softplus };
-/// What the router's bias touches: the choice alone (V3), or the logits before the score, and with them the weights
-/// (the reference).
-enum class Gate : std::uint8_t { selection_bias, biased_logits };
-/// A group of experts is worth the sum of its two best scores (V3) or its best (V2).
-enum class GroupScore : std::uint8_t { top2_sum, max };
 
 /// Everything that determines a DeepSeekLM. Keys are the reference's; the defaults are V3's ways at a small size.
 struct DeepSeekConfig {

@@ -36,6 +36,19 @@ void exp_shifted(Lanes<T>& x, T shift) {
     x.data()[i] = x.data()[i] < std::numeric_limits<T>::min() ? T{0} : x.data()[i];
 }
 
+/// out = e^(in − max in)/Σ e^(in − max in) for one row; `out` may be `in`.
+template <class T>
+void softmax_row(const T* in, std::int64_t width, T* out) {
+  const T largest = Row<T>(in, width).maxCoeff();
+  T total = 0;
+  for_lanes(in, width, -std::numeric_limits<T>::infinity(), [&](Lanes<T> block, std::int64_t first) {
+    exp_shifted(block, largest);
+    total += block.sum();
+    std::copy_n(block.data(), std::min<std::int64_t>(block.size(), width - first), out + first);
+  });
+  MutableRow<T>(out, width) /= total;
+}
+
 /// Rows of this width that make one parallel task.
 inline std::int64_t rows_per_task(std::int64_t width) { return std::max<std::int64_t>(1, detail::task / (width + 1)); }
 

@@ -11,18 +11,8 @@ void cpu::softmax(const Tensor& x, Tensor& y) {
   visit_float(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
     parallel_ranges(x.numel() / width, rows_per_task(width), [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t row = begin; row < end; ++row) {
-        const T* in = x.ptr<T>() + row * width;
-        T* out = y.ptr<T>() + row * width;
-        const T largest = Row<T>(in, width).maxCoeff();
-        T total = 0;
-        for_lanes(in, width, -std::numeric_limits<T>::infinity(), [&](Lanes<T> block, std::int64_t first) {
-          exp_shifted(block, largest);
-          total += block.sum();
-          std::copy_n(block.data(), std::min<std::int64_t>(block.size(), width - first), out + first);
-        });
-        MutableRow<T>(out, width) /= total;
-      }
+      for (std::int64_t row = begin; row < end; ++row)
+        softmax_row(x.ptr<T>() + row * width, width, y.ptr<T>() + row * width);
     });
   });
 }

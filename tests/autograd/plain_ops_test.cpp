@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "autograd/autograd.hpp"
+#include "tests/error_of.hpp"
 
 namespace folio::testing {
 namespace {
@@ -263,6 +264,21 @@ TEST(TopK, NamesBothNumbersWhereKIsTooLarge) {
   }
   EXPECT_THROW(top_k(ones({2, 5}), -1), Error);
   EXPECT_THROW(top_k(ones({}), 1), Error);
+}
+
+TEST(ChooseExperts, SaysWhatDoesNotFit) {
+  const Tensor logits = ones({3, 6});
+  const auto tells = [&](const Tensor& bias, const GateOptions& o, const std::string& what) {
+    return error_of([&] { choose_experts(logits, bias, o); }).find("choose_experts: " + what) != std::string::npos;
+  };
+  EXPECT_TRUE(tells(zeros({5}), {}, "logits (3, 6) and a bias (5) do not fit"));
+  EXPECT_THROW(choose_experts(logits, zeros({6}, {DType::float64}), {}), Error);
+  for (const GateOptions& o :
+       {GateOptions{.k = 0}, GateOptions{.k = 7}, GateOptions{.n_group = 4}, GateOptions{.n_group = 2, .topk_group = 3},
+        GateOptions{.n_group = 0, .topk_group = 0}, GateOptions{.k = 3, .n_group = 3}}) {
+    EXPECT_TRUE(tells(zeros({6}), o, "cannot choose " + std::to_string(o.k) + " of 6 experts"));
+  }
+  EXPECT_EQ(choose_experts(ones({0, 6}), zeros({6}), {.k = 2}).weights.shape(), Shape({0, 2}));
 }
 
 }  // namespace folio::testing

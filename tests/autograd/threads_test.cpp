@@ -127,6 +127,15 @@ void expect_same_bits_of_large_ops(DType dtype) {
     expect_same_bits("min", [=](const Tensors& t) -> Tensors { return {min(t[0], dim).first}; }, {normal({900, 500})});
   }
   expect_same_bits("top_k", [](const Tensors& t) -> Tensors { return {top_k(t[0], 6).first}; }, {normal({4000, 64})});
+  for (const Score score : {Score::sigmoid, Score::softmax, Score::sqrt_softplus}) {
+    const GateOptions by_groups = {.k = 6, .score = score, .n_group = 8, .topk_group = 3};
+    expect_same_bits("choose_experts",
+                     [&](const Tensors& t) -> Tensors {
+                       const Gating g = choose_experts(t[0], zeros({64}, t[0].options()), by_groups);
+                       return {g.scores, g.weights};
+                     },
+                     {normal({4000, 64})});
+  }
   expect_same_bits("log_softmax", [](const Tensors& t) -> Tensors { return {log_softmax(t[0])}; },
                    {normal({2000, 65})});
   expect_same_bits("causal_attention",

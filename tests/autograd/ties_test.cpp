@@ -169,6 +169,49 @@ FOLIO_PROPERTY_HERE(TopKTakesTheFirstOfEquals) {
   shares.note("longer than a warp", n > 32, 20);
 }
 
+FOLIO_PROPERTY_HERE(ChooseExpertsTakesTheFirstOfEqualsAndOfEqualGroups) {
+  GateOptions o;
+  o.n_group = coin() ? 1 : between(2, 40);
+  const std::int64_t members = o.n_group > 4 ? between(1, 3) : length(), experts = o.n_group * members;
+  o.topk_group = between(1, o.n_group);
+  o.k = between(1, std::min<std::int64_t>(9, o.topk_group * members));
+  o.group_score = coin() ? GroupScore::max : GroupScore::top2_sum;
+  const Tensor logits = tied({between(1, 4), experts}, drawn_levels());
+  const Gating gating = choose_experts(logits, zeros({experts}, logits.detach().options()), o);
+  const Values scores = gating.scores.to_vector();
+  const auto in_order = [](const Values& values) {
+    std::vector<std::size_t> order(values.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return beats(values[a], values[b], true); });
+    return order;
+  };
+  Values chosen;
+  bool tied_groups = false;
+  for (auto row = scores.begin(); row != scores.end(); row += experts) {
+    Values value(row, row + experts), worth;
+    for (auto group = value.begin(); group != value.end(); group += members) {
+      const Values of_group(group, group + members);
+      const auto order = in_order(of_group);
+      const bool both = o.group_score == GroupScore::top2_sum && members > 1;
+      worth.push_back(of_group[order[0]] + (both ? of_group[order[1]] : 0));
+    }
+    const auto groups = in_order(worth);
+    const auto kept = static_cast<std::size_t>(o.topk_group);
+    tied_groups = tied_groups || (kept < groups.size() && ties(worth[groups[kept - 1]], worth[groups[kept]]));
+    for (std::size_t i = kept; i < groups.size(); ++i) {
+      const auto first = value.begin() + static_cast<std::ptrdiff_t>(groups[i]) * members;
+      std::fill(first, first + members, -infinity);
+    }
+    const auto order = in_order(value);
+    for (std::int64_t r = 0; r < o.k; ++r) chosen.push_back(static_cast<double>(order[static_cast<std::size_t>(r)]));
+  }
+  RC_ASSERT(gating.chosen.to_vector() == chosen);
+  shares.note("of groups tied at the edge", tied_groups, 15);
+  shares.note("of more groups than a warp has lanes", o.n_group > 32, 5);
+  shares.note("longer than a warp", experts > 32, 40);
+}
+
 FOLIO_PROPERTY_HERE(ClampAndReluPassTheGradientAsStatedAtTheirKinks) {
   const double low = *rc::gen::element(-1.5, 0.0, 2.0), high = low + *rc::gen::element(0.0, 0.25, 3.0);
   const Tensor x = tied({between(1, 3), length()}, {low, high, low - 1, (low + high) / 2, high + 1, 0, -0.0});

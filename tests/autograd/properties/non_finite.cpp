@@ -29,6 +29,7 @@ const std::map<std::string, const char*> may_ignore = {
 /// being it. There a NaN must come out somewhere, not everywhere.
 const std::map<std::string, const char*> sorts = {
     {"top_k", "the outputs are in order, so a NaN takes one place and moves the others"},
+    {"choose_experts", "the weights are in the order of the choices, likewise"},
 };
 
 constexpr double probes[] = {1e3, -1e3, 0.37};

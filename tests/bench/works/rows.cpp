@@ -1,4 +1,5 @@
 // Ops that move rows, look at a tensor in another way, or normalise rows.
+#include "nn/router.hpp"
 #include "tests/bench/work.hpp"
 
 namespace folio::bench {
@@ -19,6 +20,18 @@ Tensors with_routing(Tensors tensors, const Sizes& s, Source& draw) {
 }
 
 }  // namespace
+
+Works work_of_choose_experts(const Sizes& s) {
+  return {
+      {"",
+       [=](Source& draw) -> Tensors {
+         return {draw.normal({s.tokens(), s.model.num_routed_experts}), draw.positive({s.model.num_routed_experts})};
+       },
+       [options = gate_options(s.model)](const Tensors& t) -> Tensors {
+         const Gating gating = choose_experts(t[0], t[1].detach(), options);
+         return {gating.scores, gating.weights};
+       }}};
+}
 
 Works work_of_dispatch_rows(const Sizes& s) {
   return {{"",

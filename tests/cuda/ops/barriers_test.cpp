@@ -34,6 +34,12 @@ std::vector<double> work() {
     keep(routing.token_of_row);
     keep(routing.row_of);
   }
+  {
+    const GateOptions by_groups = {.k = 7, .n_group = 10, .topk_group = 4};
+    const Gating gating = choose_experts(random({40, 70}), random({70}), by_groups);
+    keep(gating.chosen);
+    keep(gating.weights);
+  }
   const Tensor index = uniform({300}, generator, 0, 3).to(DType::int32).to(gpu);
   keep(index_add(random({3, 70}), index, random({300, 70})));
   {

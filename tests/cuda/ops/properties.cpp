@@ -54,6 +54,7 @@ const std::map<std::string, std::vector<std::string>> own_kernels = {
     {"matmul", {"cublasGemm"}},
     {"linear", {"cublasGemm"}},
     {"expert_matmul", {"cublasGemm"}},
+    {"choose_experts", {"choose_experts_kernel", "choose_experts_backward_kernel"}},
     {"dispatch_rows", {"dispatch_rows", "combine_rows_kernel"}},
     {"combine_rows", {"combine_rows_kernel", "combine_rows_backward_kernel"}},
     {"gather", {"gather_kernel", "gather_backward_kernel"}},
