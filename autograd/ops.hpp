@@ -88,7 +88,8 @@ struct Gating {
   Tensor chosen;   ///< (tokens, k) int32, best first
   Tensor weights;  ///< (tokens, k): factors of the chosen experts' outputs
 };
-/// DeepSeek's gate from logits (tokens, experts) on, with a bias (experts) of the same dtype, which counts as a constant:
+/// DeepSeek's gate from logits (tokens, experts) on, with a bias (experts), which counts as a constant. Scores, weights and
+/// bias are of the logits' dtype, or float32 where that is of 16 bits.
 ///   selection_bias (V3): s = score(logits); choose the top k of s + b; weights from s, which has no bias.
 ///   biased_logits (the reference): s' = score(logits + b); choose the top k of s'; weights from s', so b leaks into them.
 /// Ties go to the lowest index. With groups, only experts of the topk_group best groups take part; the others count as

@@ -1,8 +1,8 @@
 // DeepSeek's gate, a warp per token. Forward reads a row of logits once (twice, the second time from the cache, where the
-// bias goes into them), writes its scores and k weights and choices: 8 bytes per float32 logit, 4 per 16-bit one, and 8 or
-// 6 per choice. Backward reads the scores, their gradient and what belongs to the choices, and writes the logits' gradient:
-// 12 bytes per float32 logit, 6 per 16-bit one. A score made from biased logits adds its own bytes to both. Neighbouring
-// lanes take neighbouring experts, whose rows are short.
+// bias goes into them), writes its scores and, for each choice, its expert and weight: 8 bytes per float32 logit, 6 per
+// 16-bit one, and 8 per choice. Backward reads the scores, their gradient and what belongs to the choices, and writes the
+// logits' gradient: 12 bytes per float32 logit, 10 per 16-bit one, and 8 per choice. Scores of biased logits cost 4 more in
+// both. Those bytes are the floor. Neighbouring lanes take neighbouring experts, whose rows are short.
 #include "cuda/select.hpp"
 
 namespace folio::FOLIO_CUDA {
@@ -90,8 +90,9 @@ __host__ __device__ inline std::int64_t numbers_of_token(const GateOptions& o, s
 /// `biased` is null where the bias is for the selection only.
 template <typename T>
 __global__ void __launch_bounds__(block_threads)
-    choose_experts_kernel(const T* logits, const T* bias, std::int64_t tokens, std::int64_t n, GateOptions o, T* scores,
-                          T* biased, std::int32_t* chosen, T* weights) {
+    choose_experts_kernel(const T* logits, const Accumulator<T>* bias, std::int64_t tokens, std::int64_t n,
+                          GateOptions o, Accumulator<T>* scores, Accumulator<T>* biased, std::int32_t* chosen,
+                          Accumulator<T>* weights) {
   using A = Accumulator<T>;
   DYN_SHARED(A, memory);
   const std::int64_t token = warp_index();
@@ -102,16 +103,16 @@ __global__ void __launch_bounds__(block_threads)
 
   own_columns(n, [&](std::int64_t c) { score[c] = wide(x[c]); });
   score_row(o.score, n, score);
-  own_columns(n, [&](std::int64_t c) { scores[token * n + c] = narrow<T>(score[c]); });
+  own_columns(n, [&](std::int64_t c) { scores[token * n + c] = score[c]; });
   if (biased != nullptr) {
-    own_columns(n, [&](std::int64_t c) { score[c] = wide(x[c]) + wide(bias[c]); });
+    own_columns(n, [&](std::int64_t c) { score[c] = wide(x[c]) + bias[c]; });
     score_row(o.score, n, score);
     own_columns(n, [&](std::int64_t c) {
       value[c] = score[c];
-      biased[token * n + c] = narrow<T>(score[c]);
+      biased[token * n + c] = score[c];
     });
   } else {
-    own_columns(n, [&](std::int64_t c) { value[c] = score[c] + wide(bias[c]); });
+    own_columns(n, [&](std::int64_t c) { value[c] = score[c] + bias[c]; });
   }
   if (o.n_group > 1) strike_losers(o, n, value, worth);
 
@@ -128,7 +129,7 @@ __global__ void __launch_bounds__(block_threads)
   }
   const A divisor = o.norm_topk_prob ? total + static_cast<A>(least_sum_of_scores) : A{1};
   const A factor = static_cast<A>(o.routed_scaling_factor);
-  own_columns(o.k, [&](std::int64_t r) { weights[token * o.k + r] = narrow<T>(taken[r] / divisor * factor); });
+  own_columns(o.k, [&](std::int64_t r) { weights[token * o.k + r] = taken[r] / divisor * factor; });
 }
 
 /// Jᵀ·g at one score s; along is Σ g·s over the row.
@@ -141,38 +142,39 @@ __device__ A through(Score score, A s, A g, A along) {
 
 template <typename T>
 __global__ void __launch_bounds__(block_threads)
-    choose_experts_backward_kernel(const T* dscores, const T* dweights, const T* scores, const T* biased,
+    choose_experts_backward_kernel(const Accumulator<T>* dscores, const Accumulator<T>* dweights,
+                                   const Accumulator<T>* scores, const Accumulator<T>* biased,
                                    const std::int32_t* chosen, std::int64_t tokens, std::int64_t n, GateOptions o,
                                    T* dlogits) {
   using A = Accumulator<T>;
   const std::int64_t token = warp_index();
   if (token >= tokens) return;
-  const T *const s = scores + token * n, *const v = biased == nullptr ? s : biased + token * n;
-  const T *const ds = dscores + token * n, *const dw = dweights + token * o.k;
+  const A *const s = scores + token * n, *const v = biased == nullptr ? s : biased + token * n;
+  const A *const ds = dscores + token * n, *const dw = dweights + token * o.k;
   const std::int32_t* const best = chosen + token * o.k;
   A total = 0, along_weights = 0;
   for (std::int64_t r = 0; r < o.k; ++r) {
-    const A its = wide(v[best[r]]);
+    const A its = v[best[r]];
     total += its;
-    along_weights += wide(dw[r]) * its;
+    along_weights += dw[r] * its;
   }
   const A divisor = o.norm_topk_prob ? total + static_cast<A>(least_sum_of_scores) : A{1};
   const A common = o.norm_topk_prob ? along_weights / divisor : A{0};
   const A factor = static_cast<A>(o.routed_scaling_factor);
-  const auto of_choice = [&](std::int64_t r) { return (wide(dw[r]) - common) / divisor * factor; };
+  const auto of_choice = [&](std::int64_t r) { return (dw[r] - common) / divisor * factor; };
 
   A along_scores = 0, along_chosen = 0;
   if (o.score == Score::softmax) {
-    own_columns(n, [&](std::int64_t c) { along_scores += wide(ds[c]) * wide(s[c]); });
+    own_columns(n, [&](std::int64_t c) { along_scores += ds[c] * s[c]; });
     along_scores = warp_sum(along_scores);
-    for (std::int64_t r = 0; r < o.k; ++r) along_chosen += of_choice(r) * wide(v[best[r]]);
+    for (std::int64_t r = 0; r < o.k; ++r) along_chosen += of_choice(r) * v[best[r]];
   }
   own_columns(n, [&](std::int64_t c) {
     A dv = 0;
     for (std::int64_t r = 0; r < o.k; ++r) dv += best[r] == c ? of_choice(r) : A{0};
-    const A dx = biased == nullptr ? through(o.score, wide(s[c]), wide(ds[c]) + dv, along_scores + along_chosen)
-                                   : through(o.score, wide(s[c]), wide(ds[c]), along_scores) +
-                                         through(o.score, wide(v[c]), dv, along_chosen);
+    const A dx = biased == nullptr
+                     ? through(o.score, s[c], ds[c] + dv, along_scores + along_chosen)
+                     : through(o.score, s[c], ds[c], along_scores) + through(o.score, v[c], dv, along_chosen);
     dlogits[token * n + c] = narrow<T>(dx);
   });
 }
@@ -183,8 +185,9 @@ void entry::choose_experts(const Tensor& logits, const Tensor& bias, const GateO
                            Tensor& biased, Tensor& chosen, Tensor& weights) {
   visit_stored(logits.dtype(), [&](auto tag) {
     using T = decltype(tag);
+    using A = Accumulator<T>;
     const std::int64_t tokens = logits.dim(0), n = logits.dim(1);
-    const std::size_t bytes = static_cast<std::size_t>(numbers_of_token(o, n)) * sizeof(Accumulator<T>);
+    const std::size_t bytes = static_cast<std::size_t>(numbers_of_token(o, n)) * sizeof(A);
     require(bytes <= shared_limit, [&] {
       return "choose_experts on a GPU: " + std::to_string(n) + " experts do not fit into its shared memory of " +
              std::to_string(shared_limit) + " bytes: use fewer";
@@ -192,18 +195,19 @@ void entry::choose_experts(const Tensor& logits, const Tensor& bias, const GateO
     const std::int64_t warps = std::min<std::int64_t>(threads_for_rows(tokens) / warp_threads,
                                                       static_cast<std::int64_t>(shared_limit / bytes));
     launch(choose_experts_kernel<T>, blocks_for(tokens, warps), static_cast<int>(warps) * warp_threads,
-           static_cast<std::size_t>(warps) * bytes, stream(), logits.ptr<T>(), bias.ptr<T>(), tokens, n, o,
-           scores.ptr<T>(), pointer<T>(biased), chosen.ptr<std::int32_t>(), weights.ptr<T>());
+           static_cast<std::size_t>(warps) * bytes, stream(), logits.ptr<T>(), bias.ptr<A>(), tokens, n, o,
+           scores.ptr<A>(), pointer<A>(biased), chosen.ptr<std::int32_t>(), weights.ptr<A>());
   });
 }
 
 void entry::choose_experts_backward(const Tensor& dscores, const Tensor& dweights, const Tensor& scores,
                                     const Tensor& biased, const Tensor& chosen, const GateOptions& o, Tensor& dlogits) {
-  visit_stored(scores.dtype(), [&](auto tag) {
+  visit_stored(dlogits.dtype(), [&](auto tag) {
     using T = decltype(tag);
+    using A = Accumulator<T>;
     const std::int64_t tokens = scores.dim(0), n = scores.dim(1);
     launch(choose_experts_backward_kernel<T>, blocks_for_rows(tokens), threads_for_rows(tokens), 0, stream(),
-           dscores.ptr<T>(), dweights.ptr<T>(), scores.ptr<T>(), pointer<T>(biased), chosen.ptr<std::int32_t>(), tokens,
+           dscores.ptr<A>(), dweights.ptr<A>(), scores.ptr<A>(), pointer<A>(biased), chosen.ptr<std::int32_t>(), tokens,
            n, o, dlogits.ptr<T>());
   });
 }

@@ -144,11 +144,14 @@ void cpu::choose_experts_backward(const Tensor& dscores, const Tensor& dweights,
 }
 
 Gating choose_experts(const Tensor& logits, const Tensor& bias, const GateOptions& options) {
-  require_same_float(logits, bias, "choose_experts");
-  require(logits.rank() == 2 && logits.dim(1) > 0 && bias.shape() == Shape({logits.dim(1)}), [&] {
-    return "choose_experts: logits " + to_string(logits.shape()) + " and a bias " + to_string(bias.shape()) +
-           " do not fit: needs (tokens, experts) and (experts)";
-  });
+  require_float(logits, "choose_experts");
+  const Options wide = statistics_options(logits);
+  require(logits.rank() == 2 && logits.dim(1) > 0 && bias.defined() && bias.shape() == Shape({logits.dim(1)}) &&
+              bias.dtype() == wide.dtype,
+          [&] {
+            return "choose_experts: logits " + describe(logits) + " and a bias " + describe(bias) +
+                   " do not fit: needs (tokens, experts) and " + name_of(wide.dtype) + " (experts)";
+          });
   const std::int64_t n = logits.dim(1), groups = options.n_group, kept = options.topk_group;
   require(
       groups > 0 && n % groups == 0 && 0 < kept && kept <= groups && 0 < options.k && options.k <= kept * (n / groups),
@@ -158,8 +161,8 @@ Gating choose_experts(const Tensor& logits, const Tensor& bias, const GateOption
                " groups: groups must be equal, and the best ones hold as many experts as are chosen";
       });
   const Shape by_rank = {logits.dim(0), options.k};
-  Tensor scores = empty_like(logits), weights = empty(by_rank, logits.options());
-  Tensor biased = options.gate == Gate::biased_logits ? empty_like(logits) : Tensor();
+  Tensor scores = empty(logits.shape(), wide), weights = empty(by_rank, wide);
+  Tensor biased = options.gate == Gate::biased_logits ? empty(logits.shape(), wide) : Tensor();
   Tensor chosen = empty(by_rank, {DType::int32, logits.device()});
   kernel::choose_experts(logits, bias, options, scores, biased, chosen, weights);
   const Tensors outputs =

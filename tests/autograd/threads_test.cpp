@@ -131,7 +131,8 @@ void expect_same_bits_of_large_ops(DType dtype) {
     const GateOptions by_groups = {.k = 6, .score = score, .n_group = 8, .topk_group = 3};
     expect_same_bits("choose_experts",
                      [&](const Tensors& t) -> Tensors {
-                       const Gating g = choose_experts(t[0], zeros({64}, t[0].options()), by_groups);
+                       const Gating g = choose_experts(
+                           t[0], zeros({64}, {is_half(t[0].dtype()) ? DType::float32 : t[0].dtype()}), by_groups);
                        return {g.scores, g.weights};
                      },
                      {normal({4000, 64})});

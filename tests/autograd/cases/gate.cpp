@@ -93,11 +93,13 @@ Tensors parts_of(const Gating& g) { return {g.scores, g.chosen, g.weights}; }
 
 Problem draw_choose_experts(Draw& draw) {
   const std::int64_t groups = draw.chance(0.5) ? 1 : draw.integer(2, 4), members = draw.integer(groups == 1 ? 2 : 1, 4);
-  const bool wide = draw.chance(0.1);  // more experts than a warp has lanes
+  const bool wide = draw.chance(0.3);  // more experts than a warp has lanes
   const GateOptions options = drawn_options(draw, groups, wide ? 10 * members : members);
   const Shape shape = {draw.extent(), wide ? groups * 10 * members : groups * members};
-  const Tensor bias = draw.dyadic({shape[1]}, 0.5, 1.0 / 32);  // the same in every float type
-  const auto beside = [bias](const Tensor& x) { return bias.to(x.dtype()).to(x.device()); };
+  const Tensor bias = draw.dyadic({shape[1]}, 0.5, 1.0 / 32);  // the same in float32
+  const auto beside = [bias](const Tensor& x) {
+    return bias.to(is_half(x.dtype()) ? DType::float32 : x.dtype()).to(x.device());
+  };
   return {.inputs = {settled_logits(draw, shape, bias, options)},
           .f = [=](const Tensors& x) { return parts_of(choose_experts(x[0], beside(x[0]), options)); },
           .composed = [=](const Tensors& x) { return parts_of(composed_gate(x[0], beside(x[0]), options)); },

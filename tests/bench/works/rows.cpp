@@ -28,7 +28,8 @@ Works work_of_choose_experts(const Sizes& s) {
          return {draw.normal({s.tokens(), s.model.num_routed_experts}), draw.positive({s.model.num_routed_experts})};
        },
        [options = gate_options(s.model)](const Tensors& t) -> Tensors {
-         const Gating gating = choose_experts(t[0], t[1].detach(), options);
+         const Tensor bias = t[1].detach();
+         const Gating gating = choose_experts(t[0], is_half(bias.dtype()) ? bias.to(DType::float32) : bias, options);
          return {gating.scores, gating.weights};
        }}};
 }
