@@ -1,21 +1,43 @@
 // y = x·m/(1 − p),  m = 0 with probability p, else 1      dx = dy·m/(1 − p)
-// m[i] depends on the stream and on i alone: word i of the stream is at least p·2³².
+// m[i] depends on the stream and on i alone: word i of the stream is at least p·2³². Backward draws it again.
 #include "autograd/cpu/elementwise.hpp"
-#include "autograd/ops/mask.hpp"
+#include "autograd/fault.hpp"
+#include "autograd/ops/op.hpp"
 
 namespace folio {
+namespace {
 
-void cpu::dropout_mask(RandomStream stream, double p, Tensor& mask) {
-  const auto threshold = static_cast<std::uint64_t>(p * 0x1p32);
-  auto* out = mask.ptr<std::int32_t>();
-  const std::int64_t n = mask.numel();
-  parallel_ranges((n + 3) / 4, 8192, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t block = begin; block < end; ++block) {
-      const auto words = stream.block(static_cast<std::uint64_t>(block));
-      for (std::int64_t i = 4 * block; i < std::min(n, 4 * block + 4); ++i) {
-        out[i] = words[static_cast<std::size_t>(i % 4)] >= threshold;
-      }
-    }
+struct Draws {
+  RandomStream stream;
+  double p;
+};
+
+}  // namespace
+
+void cpu::dropout(RandomStream stream, double p, const Tensor& x, Tensor& y) {
+  const auto threshold = static_cast<std::uint32_t>(p * 0x1p32);
+  visit_compute(y.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    const detail::Elements<T> in(x), out(y);
+    const std::int64_t n = x.numel();
+    parallel_ranges(
+        (n + detail::chunk - 1) / detail::chunk, detail::task / detail::chunk,
+        [&](std::int64_t begin, std::int64_t end) {
+          alignas(64) std::array<std::uint32_t, detail::chunk> words;
+          alignas(64) std::array<T, detail::chunk> read, result;
+          for (std::int64_t at = begin * detail::chunk; at < std::min(n, end * detail::chunk); at += detail::chunk) {
+            const std::int64_t length = std::min(detail::chunk, n - at);
+            for (std::int64_t i = 0; i < length; i += 4) {
+              const auto four = stream.block(static_cast<std::uint64_t>((at + i) / 4));
+              std::copy(four.begin(), four.end(), words.begin() + i);
+            }
+            T* target = out.target(at, 1, result.data());
+            MutableRow<T>(target, length) =
+                (Row<std::uint32_t>(words.data(), length) >= threshold)
+                    .select(static_cast<T>(1 / (1 - p)) * Row<T>(in.read(at, 1, length, read.data()), length), T{0});
+            out.write(target, at, 1, length);
+          }
+        });
   });
 }
 
@@ -23,16 +45,18 @@ Tensor dropout(const Tensor& x, double p, RandomStream stream) {
   require_float(x, "dropout");
   require(p >= 0 && p < 1, [&] { return "dropout: p is " + std::to_string(p) + ", it must be in [0, 1)"; });
   if (p == 0) return x;
-  Tensor mask = empty(x.shape(), {DType::int32, x.device()}), y = empty_like(x);
-  kernel::dropout_mask(stream, p, mask);
-  kernel::apply_mask(mask, true, 1 / (1 - p), x, y);
+  Tensor y = empty_like(x);
+  kernel::dropout(stream, p, x, y);
   return record({.op = op::dropout,
                  .inputs = {x},
                  .outputs = {y},
-                 .saved = {mask},
-                 .parameters = p,
+                 .parameters = Draws{stream, p},
                  .backward = [](const Entry& e, const Tensors& dy) -> Tensors {
-                   return {masked(e.saved(0), dy[0], 1 / (1 - e.parameter<double>()))};
+                   auto [stream, p] = e.parameter<Draws>();
+                   if (fault::active(fault::Point::shift_mask)) ++stream.stream;
+                   Tensor dx = empty_like(dy[0]);
+                   kernel::dropout(stream, p, dy[0], dx);
+                   return {dx};
                  }});
 }
 

@@ -216,7 +216,7 @@ const std::vector<Fault>& all_faults() {
       {.name = "forgotten",
        .what = "the gradient of the last of several outputs forgotten",
        .before = output_forgotten},
-      {.name = "mask", .what = "the causal mask shifted by one", .point = Point::shift_mask},
+      {.name = "mask", .what = "the causal mask shifted by one, or dropout's drawn anew", .point = Point::shift_mask},
   };
   return faults;
 }
