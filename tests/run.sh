@@ -25,6 +25,8 @@ if ((full)); then
   ctest+=(-C full)
   # In place of one architecture, where there is nvcc.
   [[ $preset =~ ^(release|dev)$ ]] && command -v "${CUDACXX:-nvcc}" >/dev/null && configure+=(-DFOLIO_CUDA=ON)
+elif grep -qs '^FOLIO_CUDA:.*=ON$' "build/$preset/CMakeCache.txt"; then
+  configure+=(-DFOLIO_CUDA=AUTO)  # a --full run before
 fi
 if [[ -z ${RC_PARAMS:-} ]]; then
   RC_PARAMS=seed=20240607

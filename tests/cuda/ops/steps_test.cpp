@@ -62,22 +62,28 @@ class Steps : public ::testing::Test {
   data::Corpus corpus;
 };
 
+/// In float16 for one more thing: whether the gradients are finite, on which the scale of the next loss depends.
 TEST_F(Steps, WaitForTheLoadsOfEachMoELayerAndNothingElse) {
-  for (const std::int64_t micro_batches : {1, 3}) {
-    preset.training.accumulate = micro_batches;
-    std::map<std::int64_t, Waits> waits;
-    std::map<std::int64_t, std::int64_t> allocations, pinned;
-    train([&](std::int64_t n, const DeepSeekLM&) {
-      waits[n] = cuda_emulated::host_waits();
-      cuda_emulated::reset_host_waits();
-      allocations[n] = cuda_emulated::memory_statistics().allocations;
-      pinned[n] = cuda_emulated::memory_statistics().pinned_live;
-    });
-    const Waits expected = {{"cudaEventSynchronize", micro_batches * preset.model.num_hidden_layers}};
-    for (const std::int64_t n : {2, 3, 4, 5}) EXPECT_EQ(waits[n], expected) << "step " << n;
-    EXPECT_GT(waits[6].size(), 1U) << "a step that is logged waits for what it shows";
-    EXPECT_EQ(allocations[5], allocations[3]) << "device memory";
-    EXPECT_EQ(pinned[5], pinned[3]) << "pinned memory";
+  for (const DType dtype : {DType::float32, DType::bfloat16, DType::float16}) {
+    for (const std::int64_t micro_batches : {1, 3}) {
+      preset.model.dtype = dtype;
+      preset.training.accumulate = micro_batches;
+      std::map<std::int64_t, Waits> waits;
+      std::map<std::int64_t, std::int64_t> allocations, pinned;
+      train([&](std::int64_t n, const DeepSeekLM&) {
+        waits[n] = cuda_emulated::host_waits();
+        cuda_emulated::reset_host_waits();
+        allocations[n] = cuda_emulated::memory_statistics().allocations;
+        pinned[n] = cuda_emulated::memory_statistics().pinned_live;
+      });
+      SCOPED_TRACE(name_of(dtype));
+      const std::int64_t of_scale = dtype == DType::float16;
+      const Waits expected = {{"cudaEventSynchronize", micro_batches * preset.model.num_hidden_layers + of_scale}};
+      for (const std::int64_t n : {2, 3, 4, 5}) EXPECT_EQ(waits[n], expected) << "step " << n;
+      EXPECT_GT(waits[6].size(), 1U) << "a step that is logged waits for what it shows";
+      EXPECT_EQ(allocations[5], allocations[3]) << "device memory";
+      EXPECT_EQ(pinned[5], pinned[3]) << "pinned memory";
+    }
   }
 }
 
