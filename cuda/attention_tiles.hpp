@@ -57,6 +57,7 @@ inline HeadStrides head_strides(const Tensor& x) { return {x.strides()[0], x.str
 template <int V, typename T>
 __device__ void copy_rows(const T* x, std::int64_t stride, int rows, int width, T* tile, int pitch) {
   const int packs = width / V;
+#pragma unroll 2
   for (int i = static_cast<int>(threadIdx.x); i < rows * packs; i += static_cast<int>(blockDim.x)) {
     const int row = i / packs, c = i % packs * V;
     store_pack(tile + row * pitch + c, load_pack<T, V>(x + row * stride + c));
@@ -107,11 +108,13 @@ __device__ Accumulator<T> dot(const Accumulator<T>* a, const T* row, int n) {
   constexpr int N = Pack<T>::size;
   Accumulator<T> sum = 0;
   int c = 0;
+#pragma unroll 2
   for (; c + N <= n; c += N) {
     const auto x = Columns<Accumulator<T>, N>::load(a + c);
     const auto y = Columns<T, N>::load(row + c);
     for (int i = 0; i < N; ++i) sum += x.value[i] * y.value[i];
   }
+#pragma unroll 1
   for (; c < n; ++c) sum += a[c] * wide(row[c]);
   return sum;
 }
@@ -123,9 +126,11 @@ __device__ void add_rows(const Accumulator<T>* weight, const T* tile, int from, 
                          Accumulator<T> fade, Accumulator<T>* sum) {
   constexpr int N = 2;
   const int pitch = pitch_of<T>(width);
+#pragma unroll 1
   for (int c = N * lane_index(); c < width; c += N * warp_threads) {
     auto part = Columns<Accumulator<T>, N>::load(sum + c);
     for (int i = 0; i < N; ++i) part.value[i] *= fade;
+#pragma unroll 4
     for (int j = from; j < rows; ++j) {
       const auto row = Columns<T, N>::load(tile + j * pitch + c);
       for (int i = 0; i < N; ++i) part.value[i] += weight[j] * row.value[i];

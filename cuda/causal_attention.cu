@@ -6,8 +6,9 @@
 namespace folio::FOLIO_CUDA {
 namespace {
 
-/// Blocks of a multiprocessor: four leave 64 registers to a thread, and what does not fit is spilled.
-constexpr int resident = 3;
+/// Blocks of a multiprocessor: four would leave 64 registers to a thread, three leave 80, too few for float64.
+template <typename T>
+constexpr int resident = sizeof(T) == 8 ? 2 : 3;
 
 // ── A warp's own memory, in elements ─────────────────────────────────────────────────────────────────────────────────
 template <typename A>
@@ -36,7 +37,7 @@ struct Same {
 /// Reads q, k and v and writes y, B·H·T·(2·width + 2·out)·sizeof(T) bytes; later blocks of queries find k and v in the
 /// second-level cache. The floor is that of B·H·T²·(width + out) operations.
 template <typename T>
-__global__ void __launch_bounds__(block_threads, resident)
+__global__ void __launch_bounds__(block_threads, resident<T>)
     attention_kernel(const T* q, const T* k, const T* v, const T* shared, Attention a, T* y, Accumulator<T>* log_sum) {
   using A = Accumulator<T>;
   DYN_SHARED(T, memory);
@@ -108,7 +109,7 @@ __global__ void __launch_bounds__(block_threads)
 /// dq, B·H·T·(3·width + 2·out)·sizeof(T) bytes, k and v as forward does. The floor is that of B·H·T²·(2·width + out)
 /// operations.
 template <typename T>
-__global__ void __launch_bounds__(block_threads, resident)
+__global__ void __launch_bounds__(block_threads, resident<T>)
     attention_dq(const T* dy, const T* q, const T* k, const T* v, const T* shared, const Accumulator<T>* log_sum,
                  const Accumulator<T>* along, Attention a, T* dq) {
   using A = Accumulator<T>;
@@ -162,7 +163,7 @@ __global__ void __launch_bounds__(block_threads, resident)
 /// 16 bits; later blocks of keys find q and dy in the second-level cache. The floor is that of B·H·T²·(2·width + 2·out)
 /// operations.
 template <typename T>
-__global__ void __launch_bounds__(block_threads, resident)
+__global__ void __launch_bounds__(block_threads, resident<T>)
     attention_dkv(const T* dy, const T* q, const T* k, const T* v, const T* shared, const Accumulator<T>* log_sum,
                   const Accumulator<T>* along, Attention a, T* dk, T* dv, Accumulator<T>* dshared) {
   using A = Accumulator<T>;

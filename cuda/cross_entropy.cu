@@ -48,7 +48,7 @@ __global__ void __launch_bounds__(warp_threads) cross_entropy_finish(const doubl
 
 /// One warp per row. Reads the logits and writes their gradient, 2·rows·classes·sizeof(T) bytes.
 template <typename T, typename Index>
-__global__ void __launch_bounds__(block_threads)
+__global__ void __launch_bounds__(block_threads, four_resident)
     cross_entropy_backward_rows(const Accumulator<T>* dloss, const T* logits, const Index* targets, std::int64_t rows,
                                 std::int64_t classes, std::int64_t ignored, double smoothing, const Accumulator<T>* lse,
                                 const Accumulator<T>* share, T* dlogits) {

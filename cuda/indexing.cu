@@ -64,7 +64,7 @@ __global__ void __launch_bounds__(block_threads)
 /// and writes dx, n·sizeof(T) + index·(sizeof(Index) + sizeof(T)) bytes; every other look at a line, one for each pack
 /// of dx along `dim`, is from the cache.
 template <int V, typename T, typename Index>
-__global__ void __launch_bounds__(block_threads)
+__global__ void __launch_bounds__(block_threads, four_resident)
     gather_backward_kernel(const T* dy, const Index* index, Grid g, std::int64_t n, T* dx) {
   const std::int64_t i = thread_index() * V;
   if (i >= n) return;
@@ -85,6 +85,7 @@ __global__ void __launch_bounds__(block_threads)
   Columns<T, V> total = {};
   const std::int64_t length = reached ? g.index_extent[g.dim] : 0;
   if (g.dim == g.rank - 1) {  // one line for all of the pack
+#pragma unroll 2
     for (std::int64_t j = line; j < line + length; ++j) {
       const std::int64_t chosen = index[j];
       if (chosen < place || chosen >= place + V) continue;
@@ -94,6 +95,7 @@ __global__ void __launch_bounds__(block_threads)
       }
     }
   } else {
+#pragma unroll 2
     for (std::int64_t j = 0; j < length; ++j) {
       const Pack<Index, V> chosen = load_pack<Index, V>(index + line + j * along);
       const auto upstream = Columns<T, V>::load(dy + line + j * along);

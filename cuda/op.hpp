@@ -22,6 +22,8 @@ namespace entry {
 cudaStream_t stream();
 
 constexpr int block_threads = 256;
+/// For __launch_bounds__: 64 registers to a thread. Left to itself ptxas gives some kernels fewer, and spills the rest.
+constexpr int four_resident = 4;
 constexpr int warp_threads = 32;
 constexpr unsigned all_lanes = 0xffffffffu;
 

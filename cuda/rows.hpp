@@ -57,30 +57,37 @@ __device__ void map_columns(const F& f, std::int64_t c, Y* y, const Columns<X, N
 /// Columns that a lane takes at once: 16 bytes of the smallest type.
 template <typename... X>
 constexpr int columns_at_once = std::max({Pack<X>::size...});
+/// Packs of each row that are loaded before the first is used. Left to itself ptxas unrolls until registers spill.
+template <typename... X>
+constexpr int packs_ahead = std::max({sizeof(X)...}) == 8 ? 1 : 2;
 
 }  // namespace detail
 
 /// Calls f(c, x[c]…) for the lane's share of the columns [0, n), with elements as they are computed with.
 template <typename F, typename... X>
 __device__ void each_of_row(std::int64_t n, const F& f, const X*... x) {
-  constexpr int N = detail::columns_at_once<X...>;
+  constexpr int N = detail::columns_at_once<X...>, packs_ahead = detail::packs_ahead<X...>;
   const int lane = lane_index();
   const std::int64_t whole = (is_pack_aligned<Pack<X>>(x) && ...) ? n / N * N : 0;
+#pragma unroll packs_ahead
   for (std::int64_t c = lane * N; c < whole; c += warp_threads * N) {
     detail::give_columns<N>(f, c, Columns<X, N>::load(x + c)...);
   }
+#pragma unroll 1
   for (std::int64_t c = whole + lane; c < n; c += warp_threads) f(c, wide(x[c])...);
 }
 
 /// y[c] = f(c, x[c]…) for the lane's share of the columns [0, n), rounded once where y holds 16-bit floats.
 template <typename F, typename Y, typename... X>
 __device__ void map_row(std::int64_t n, const F& f, Y* y, const X*... x) {
-  constexpr int N = detail::columns_at_once<Y, X...>;
+  constexpr int N = detail::columns_at_once<Y, X...>, packs_ahead = detail::packs_ahead<Y, X...>;
   const int lane = lane_index();
   const std::int64_t whole = is_pack_aligned<Pack<Y>>(y) && (is_pack_aligned<Pack<X>>(x) && ...) ? n / N * N : 0;
+#pragma unroll packs_ahead
   for (std::int64_t c = lane * N; c < whole; c += warp_threads * N) {
     detail::map_columns<N>(f, c, y, Columns<X, N>::load(x + c)...);
   }
+#pragma unroll 1
   for (std::int64_t c = whole + lane; c < n; c += warp_threads) y[c] = narrow<Y>(f(c, wide(x[c])...));
 }
 

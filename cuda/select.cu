@@ -7,7 +7,7 @@ namespace {
 
 /// One warp per row (inner = 1). Reads rows·n·sizeof(T) bytes and writes little where n is large.
 template <typename T>
-__global__ void __launch_bounds__(block_threads, 4)
+__global__ void __launch_bounds__(block_threads, four_resident)
     extreme_of_rows(const T* x, std::int64_t rows, std::int64_t n, Accumulator<T> sign, T* y, std::int32_t* index) {
   using A = Accumulator<T>;
   const std::int64_t row = warp_index();
@@ -56,7 +56,7 @@ __global__ void __launch_bounds__(block_threads)
 /// One warp per row. Each of k rounds takes the first candidate after the one before. Reads rows·n·sizeof(T) bytes,
 /// again k − 1 times from the cache, and writes k·(sizeof(T) + 4) per row.
 template <typename T>
-__global__ void __launch_bounds__(block_threads)
+__global__ void __launch_bounds__(block_threads, four_resident)
     top_k_kernel(const T* x, std::int64_t rows, std::int64_t n, std::int64_t k, T* y, std::int32_t* index) {
   using A = Accumulator<T>;
   const std::int64_t row = warp_index();

@@ -8,7 +8,8 @@ namespace {
 
 /// Reads x and writes y, 2·rows·n·sizeof(T) bytes.
 template <typename T>
-__global__ void __launch_bounds__(block_threads) softmax_kernel(const T* x, std::int64_t rows, std::int64_t n, T* y) {
+__global__ void __launch_bounds__(block_threads, four_resident)
+    softmax_kernel(const T* x, std::int64_t rows, std::int64_t n, T* y) {
   using A = Accumulator<T>;
   const std::int64_t row = warp_index();
   if (row >= rows) return;
@@ -49,7 +50,7 @@ __global__ void __launch_bounds__(block_threads)
 
 /// Reads dy and y and writes dx, 3·rows·n·sizeof(T) bytes.
 template <typename T>
-__global__ void __launch_bounds__(block_threads)
+__global__ void __launch_bounds__(block_threads, four_resident)
     log_softmax_backward_kernel(const T* dy, const T* y, std::int64_t rows, std::int64_t n, T* dx) {
   using A = Accumulator<T>;
   const std::int64_t row = warp_index();

@@ -49,10 +49,12 @@ __device__ void each_pack_of_block(const Row& row, F&& f) {
   constexpr int wide = Pack<T>::size;
   const std::int64_t begin = (blockIdx.x - row.first) * elements_per_block, left = row.n - begin;
   const std::int64_t end = begin + (left < elements_per_block ? left : elements_per_block);
+#pragma unroll 2
   for (std::int64_t i = begin + threadIdx.x * wide; i < end; i += blockDim.x * wide) {
     if (row.packs && i + wide <= end) {
       f(i, Width<wide>());
     } else {
+#pragma unroll 1
       for (std::int64_t j = i; j < end && j < i + wide; ++j) f(j, Width<1>());
     }
   }
