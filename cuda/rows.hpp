@@ -66,7 +66,8 @@ constexpr int packs_ahead = std::max({sizeof(X)...}) == 8 ? 1 : 2;
 /// Calls f(c, x[c]…) for the lane's share of the columns [0, n), with elements as they are computed with.
 template <typename F, typename... X>
 __device__ void each_of_row(std::int64_t n, const F& f, const X*... x) {
-  constexpr int N = detail::columns_at_once<X...>, packs_ahead = detail::packs_ahead<X...>;
+  constexpr int N = detail::columns_at_once<X...>;
+  [[maybe_unused]] constexpr int packs_ahead = detail::packs_ahead<X...>;
   const int lane = lane_index();
   const std::int64_t whole = (is_pack_aligned<Pack<X>>(x) && ...) ? n / N * N : 0;
 #pragma unroll packs_ahead
@@ -80,7 +81,8 @@ __device__ void each_of_row(std::int64_t n, const F& f, const X*... x) {
 /// y[c] = f(c, x[c]…) for the lane's share of the columns [0, n), rounded once where y holds 16-bit floats.
 template <typename F, typename Y, typename... X>
 __device__ void map_row(std::int64_t n, const F& f, Y* y, const X*... x) {
-  constexpr int N = detail::columns_at_once<Y, X...>, packs_ahead = detail::packs_ahead<Y, X...>;
+  constexpr int N = detail::columns_at_once<Y, X...>;
+  [[maybe_unused]] constexpr int packs_ahead = detail::packs_ahead<Y, X...>;
   const int lane = lane_index();
   const std::int64_t whole = is_pack_aligned<Pack<Y>>(y) && (is_pack_aligned<Pack<X>>(x) && ...) ? n / N * N : 0;
 #pragma unroll packs_ahead
