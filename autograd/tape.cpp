@@ -12,8 +12,8 @@
 namespace folio {
 namespace {
 
-thread_local bool paused = false;
 std::atomic<std::uint64_t> recordings{0};
+thread_local std::uint64_t paused = 0;  ///< the last of this thread's recordings that NoRecording stops
 std::atomic<std::size_t> entries_alive{0};
 
 constexpr std::uint64_t consumed = ~std::uint64_t{0};
@@ -101,9 +101,9 @@ Tape::~Tape() {
 }
 
 Tape* Tape::current() {
-  if (paused) return nullptr;
   const auto& scope = innermost();
-  return scope ? scope->tape.load() : nullptr;
+  Tape* tape = scope ? scope->tape.load() : nullptr;
+  return tape != nullptr && tape->recording() > paused ? tape : nullptr;
 }
 
 void Tape::backward(const Tensor& root, const Tensor& cotangent) {
@@ -147,6 +147,13 @@ void check_gradients(const Entry& entry, const Tensors& gradients) {
     }
   }
 }
+
+/// Grows with every change in place of one of the tensors.
+std::uint64_t changes(const Tensors& tensors) {
+  std::uint64_t sum = 0;
+  for (const Tensor& x : tensors) sum += x.defined() ? x.storage()->version : 0;
+  return sum;
+}
 }  // namespace
 
 void Tape::backward(const Tensors& roots, const Tensors& cotangents) {
@@ -176,7 +183,12 @@ void Tape::walk(Entry& entry) {
   if (entry.backward == nullptr || output_gradients.empty()) return;
   const detail::ProfiledBackward profiled(entry);
   fault::before_backward(entry, output_gradients);
+  const std::uint64_t before = changes(output_gradients);
   Tensors input_gradients = entry.backward(entry, output_gradients);
+  require(changes(output_gradients) == before, [&] {
+    return std::string(entry.op.text) +
+           ": backward changed its upstream gradient in place; write to a tensor of its own, such as a clone()";
+  });
   output_gradients.clear();
   fault::after_backward(entry, input_gradients);
   check_gradients(entry, input_gradients);
@@ -214,7 +226,7 @@ Tensors Tape::discrete_choices() const {
   return choices;
 }
 
-NoRecording::NoRecording() : before_(paused) { paused = true; }
+NoRecording::NoRecording() : before_(paused) { paused = recordings; }
 NoRecording::~NoRecording() { paused = before_; }
 
 Tensors record_all(Record record) {

@@ -37,7 +37,8 @@ class Entry;
 struct TapeScope;
 
 /// Given the gradients of an entry's outputs (never undefined), returns those of its inputs, in order; undefined where
-/// `entry.needs(i)` is false.
+/// `entry.needs(i)` is false. Output gradients are read-only, since other gradients may share their storage: an Error
+/// where one was changed in place. A tape opened inside records, for what is to be computed again.
 using Backward = Tensors (*)(const Entry& entry, const Tensors& output_gradients);
 
 /// One op that ran, as data: what it was, what it read and made, what it saved, and how to go back.
@@ -86,7 +87,8 @@ class Entry {
 
 /// Records the ops that need a gradient and run, while it is in scope, on the thread that made it; `backward` walks the
 /// list from its end. With no tape in scope nothing is recorded, so inference needs no switch. A tape may go in any order
-/// and on any thread.
+/// and on any thread. Tapes of several threads are apart, leaves are not: adding up is not locked, so threads that go
+/// backward at once must share no leaf.
 class Tape {
  public:
   Tape();
@@ -97,6 +99,8 @@ class Tape {
   /// Adds d(root)/d(leaf) to the gradient of every leaf, and empties the tape, each entry's saved tensors dying as they
   /// are used. A root of more than one element needs a `cotangent` of its shape, dtype and device. A leaf's gradient is
   /// packed and shares its storage with nothing. If it throws, the tape is empty and the leaves' gradients are unfinished.
+  /// Gradients are constants: a later loss in which x.grad() stands (a penalty) has no derivative through it, that is,
+  /// double backward is not supported.
   void backward(const Tensor& root, const Tensor& cotangent = {});
   /// The same for several roots at once, each with its cotangent.
   void backward(const Tensors& roots, const Tensors& cotangents);
@@ -121,7 +125,7 @@ class Tape {
   std::shared_ptr<TapeScope> scope_;
 };
 
-/// While in scope, nothing is recorded on this thread.
+/// While in scope, the tapes that were opened before it on this thread record nothing. One that is opened later does.
 class NoRecording {
  public:
   NoRecording();
@@ -130,7 +134,7 @@ class NoRecording {
   NoRecording& operator=(const NoRecording&) = delete;
 
  private:
-  bool before_;
+  std::uint64_t before_;
 };
 
 /// What an op hands to the tape after its forward pass.

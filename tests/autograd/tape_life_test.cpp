@@ -243,6 +243,75 @@ TEST(Tape, NoticesThatSomethingSavedWasChangedInPlace) {
   expect_says(message, "changed in place");
 }
 
+TEST(Tape, NoticesThatABackwardChangedItsUpstreamGradient) {
+  Tensor x = leaf({1, 2}), other = leaf({3, 4});
+  const auto doubled_in_place = [](const Entry&, const Tensors& dy) -> Tensors {
+    Tensor dx = dy[0];
+    for (int i = 0; i < 2; ++i) dx.mutable_data<double>()[i] *= 2;
+    return {dx};
+  };
+  const auto doubled = [](const Entry&, const Tensors& dy) -> Tensors {
+    Tensor dx = dy[0].clone();
+    dx.fill(2);
+    return {dx};
+  };
+  Tape tape;
+  const auto twice = [&](Backward backward) {
+    return record({.op = OpName{"twice"}, .inputs = {x}, .outputs = {x.detach() * 2.0}, .backward = backward});
+  };
+  const Tensor bad = sum(twice(doubled_in_place) + other);
+  expect_says(refusal([&] { tape.backward(bad); }), "twice: backward changed its upstream gradient in place");
+  x.zero_grad();
+  other.zero_grad();
+  tape.backward(sum(twice(doubled) + other));
+  EXPECT_EQ(x.grad().to_vector(), (std::vector<double>{2, 2}));
+  EXPECT_EQ(other.grad().to_vector(), (std::vector<double>{1, 1}));
+}
+
+TEST(Tape, OpenedWhereRecordingIsPausedRecords) {
+  const Tensor x = leaf({3});
+  const Tape outer;
+  {
+    const NoRecording pause;
+    EXPECT_EQ(Tape::current(), nullptr);
+    {
+      Tape tape;
+      const Tensor y = x * x;
+      {
+        const NoRecording again;
+        exp(x);
+      }
+      EXPECT_EQ(tape.entries().size(), 1U);
+      tape.backward(y);
+    }
+    EXPECT_EQ(x.grad().item(), 6);
+    exp(x);
+  }
+  EXPECT_TRUE(outer.entries().empty());
+  EXPECT_EQ(Tape::current(), &outer);
+}
+
+TEST(Tape, LetsABackwardComputeAgainWhatItDidNotSave) {
+  const auto f = [](const Tensor& x) { return exp(x) * x; };
+  const Tensor x = leaf({1, 2}), plain = leaf({1, 2});
+  Tape tape;
+  const Tensor y = record({.op = OpName{"checkpoint"},
+                           .inputs = {x},
+                           .outputs = {f(x.detach())},
+                           .saved = {x},
+                           .backward = [](const Entry& e, const Tensors& dy) -> Tensors {
+                             Tensor again = e.saved(0).detach();
+                             again.requires_grad(true);
+                             Tape inner;
+                             inner.backward(exp(again) * again, dy[0]);
+                             return {again.grad()};
+                           }});
+  ASSERT_EQ(tape.entries().size(), 1U);
+  tape.backward(sum(y * y) + sum(f(plain) * f(plain)));
+  EXPECT_EQ(x.grad().to_vector(), plain.grad().to_vector());
+  EXPECT_EQ(live_entries(), 0U);
+}
+
 TEST(Tape, RecordsAnOpWithSeveralOutputsAsOneEntry) {
   const Tensor x = leaf({1, 2, 3});
   Tape tape;
