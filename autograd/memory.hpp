@@ -13,6 +13,9 @@ std::size_t held_memory(Device device);
 /// Hands the freed blocks back.
 void release_cached_memory(Device device);
 
+/// "12.5 MiB": for messages.
+std::string in_mebibytes(std::size_t bytes);
+
 /// A device has no memory left for a tensor.
 struct OutOfMemory : Error {
   OutOfMemory(const std::string& account, std::size_t reach)

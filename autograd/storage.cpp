@@ -5,7 +5,6 @@
 #include <bit>
 #include <cstdlib>
 #include <mutex>
-#include <new>
 #include <unordered_map>
 #include <vector>
 
@@ -54,7 +53,10 @@ class BlockCache {
       release();
       block = std::aligned_alloc(alignment, size);
     }
-    if (block == nullptr) throw std::bad_alloc();
+    if (block == nullptr) {
+      throw OutOfMemory("out of memory: asked for " + in_mebibytes(size) + ", tensors hold " + in_mebibytes(held_),
+                        held_);
+    }
     held_ += size;
     return static_cast<std::byte*>(block);
   }
@@ -94,6 +96,12 @@ std::byte* cpu_allocate(std::size_t bytes) { return BlockCache::instance().take(
 void cpu_deallocate(std::byte* data, std::size_t bytes) { BlockCache::instance().give(data, bytes); }
 std::size_t cpu_held_memory() { return BlockCache::instance().held(); }
 void release_cached_memory() { BlockCache::instance().release(); }
+std::string in_mebibytes(std::size_t bytes) {
+  constexpr std::size_t mebibyte = std::size_t{1} << 20;
+  const std::size_t tenths = bytes / mebibyte * 10 + (bytes % mebibyte * 10 + mebibyte / 2) / mebibyte;
+  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " MiB";
+}
+
 std::size_t held_memory(Device device) { return backend(device).held_memory(); }
 void release_cached_memory(Device device) { backend(device).release_cached_memory(); }
 

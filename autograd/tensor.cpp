@@ -135,10 +135,11 @@ Tensor empty(const Shape& shape, Options options) {
   for (std::int64_t extent : shape) {
     require(extent >= 0, [&] { return "empty: negative extent in shape " + to_string(shape); });
   }
-  std::size_t bytes = 0;
-  require(!__builtin_mul_overflow(static_cast<std::size_t>(numel(shape)), size_of(options.dtype), &bytes),
+  std::int64_t bytes = 0;
+  require(!__builtin_mul_overflow(numel(shape), size_of(options.dtype), &bytes),
           [&] { return "empty: shape " + to_string(shape) + " has too many elements"; });
-  return {std::make_shared<Storage>(bytes, options.device), 0, shape, contiguous_strides(shape), options.dtype};
+  return {std::make_shared<Storage>(static_cast<std::size_t>(bytes), options.device), 0, shape,
+          contiguous_strides(shape), options.dtype};
 }
 Tensor empty_like(const Tensor& x) { return empty(x.shape(), x.options()); }
 

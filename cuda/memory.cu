@@ -57,12 +57,8 @@ class BlockCache {
     cudaGetLastError();
     std::size_t free = 0, total = 0;
     check(cudaMemGetInfo(&free, &total));
-    const auto mib = [](std::size_t bytes) {
-      const std::size_t tenths = (10 * bytes + (std::size_t{1} << 19)) >> 20;
-      return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " MiB";
-    };
-    throw OutOfMemory("out of device memory: asked for " + mib(size) + ", tensors hold " + mib(held_) + ", free are " +
-                          mib(free) + " of " + mib(total),
+    throw OutOfMemory("out of device memory: asked for " + in_mebibytes(size) + ", tensors hold " +
+                          in_mebibytes(held_) + ", free are " + in_mebibytes(free) + " of " + in_mebibytes(total),
                       held_ + free);
   }
   void release_all() {

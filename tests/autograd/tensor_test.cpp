@@ -2,6 +2,7 @@
 #include <sstream>
 
 #include "autograd/autograd.hpp"
+#include "autograd/memory.hpp"
 #include "tests/shares.hpp"
 
 namespace folio::testing {
@@ -97,6 +98,21 @@ FOLIO_PROPERTY(Tensor, ReshapesAnyLayoutAsACopyWould) {
   shares.note("that views what is not contiguous", !x.is_contiguous() && y.storage() == x.storage(), 5);
   RC_ASSERT(y.to_vector() == x.to_vector());
   RC_ASSERT(y.numel() == x.numel());
+}
+
+TEST(Tensor, LargerThanMemoryIsAnErrorWithWhatWasAskedFor) {
+  for (const Shape& shape : {Shape{std::int64_t{1} << 32, std::int64_t{1} << 32}, Shape{(std::int64_t{1} << 61) - 1}}) {
+    EXPECT_NE(refusal([&] { zeros(shape, {DType::float64}); }).find("has too many elements"), std::string::npos);
+  }
+#ifndef __SANITIZE_ADDRESS__  // whose allocator ends the program
+  try {
+    zeros({std::int64_t{1} << 50});
+    FAIL() << "made";
+  } catch (const OutOfMemory& error) {
+    EXPECT_NE(error.account.find("out of memory: asked for 4294967296.0 MiB, tensors hold "), std::string::npos)
+        << error.account;
+  }
+#endif
 }
 
 TEST(Tensor, PrintsAsAPersonReadsIt) {
