@@ -100,6 +100,11 @@ FOLIO_PROPERTY(Tensor, ReshapesAnyLayoutAsACopyWould) {
   RC_ASSERT(y.numel() == x.numel());
 }
 
+TEST(Tensor, RefusesToExpandToANegativeExtent) {
+  EXPECT_EQ(refusal([] { ones({1}).expand({-1}); }), "expand: float32 (1) does not broadcast to (-1)");
+  EXPECT_EQ(refusal([] { ones({3}).expand({-2, 3}); }), "expand: float32 (3) does not broadcast to (-2, 3)");
+}
+
 TEST(Tensor, LargerThanMemoryIsAnErrorWithWhatWasAskedFor) {
   for (const Shape& shape : {Shape{std::int64_t{1} << 32, std::int64_t{1} << 32}, Shape{(std::int64_t{1} << 61) - 1}}) {
     EXPECT_NE(refusal([&] { zeros(shape, {DType::float64}); }).find("has too many elements"), std::string::npos);
