@@ -81,7 +81,8 @@ class Tensor {
   /// A packed copy with storage of its own, cut off from the tape.
   Tensor clone() const;
 
-  // In place, outside the tape: for initialisation, optimizers and caches. Refused on a value that a live tape recorded.
+  // In place, outside the tape: for initialisation, optimizers and caches. Refused on a recorded op's result; where an op
+  // has saved another tensor that is changed so, backward is an Error.
   void fill(double value);
   /// Copies values of the same shape (any layout, dtype or device) into this tensor.
   void copy_from(const Tensor& source);
