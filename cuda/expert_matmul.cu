@@ -1,6 +1,7 @@
 // y_e = x_e·W_eᵀ for the rows of each expert, and its two gradients: one product per expert that has rows, all of them in
 // one call of cuBLAS where it has one for them. Reads x and the matrices of those experts once and writes y. The sizes come
 // from the host's copy of the offsets, which route began.
+#include "autograd/expert_offsets.hpp"
 #include "cuda/gemm.hpp"
 
 namespace folio::FOLIO_CUDA {
@@ -17,20 +18,11 @@ void multiply_each(std::span<const std::int32_t> offsets, Device device, F&& pro
   gemm_each<T, Out>(products, device);
 }
 
-void check_offsets(std::span<const std::int32_t> at, std::int64_t rows) {
-  bool fits = at.front() == 0 && at.back() == rows;
-  for (std::size_t e = 0; e + 1 < at.size(); ++e) fits = fits && at[e] <= at[e + 1];
-  require(fits, [&] {
-    return "expert_matmul: offsets must rise from 0 to the " + std::to_string(rows) + " rows; they end at " +
-           std::to_string(at.back());
-  });
-}
-
 }  // namespace
 
 void entry::expert_matmul(const Tensor& x, const Tensor& weight, const Tensor& offsets, Tensor& y) {
   const std::span<const std::int32_t> at = on_host(offsets);
-  check_offsets(at, x.dim(0));
+  detail::check_expert_offsets(at, x.dim(0));
   const std::int64_t in = weight.dim(2), out = weight.dim(1);
   if (in == 0) return entry::fill(0, y);
   if (out == 0) return;

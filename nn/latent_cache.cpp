@@ -32,6 +32,10 @@ void LatentCache::Layer::append(const Tensor& c_new, const Tensor& k_pe_new) {
 }
 
 LatentCache::LatentCache(const DeepSeekConfig& config, std::int64_t batch, Options options, std::int64_t capacity) {
+  require(capacity >= 0, [&] {
+    return "LatentCache: room for " + std::to_string(capacity) +
+           " tokens: it must be at least 0, which means the context";
+  });
   const std::int64_t room = capacity > 0 ? capacity : config.context;
   Shape key = {batch, room};
   if (config.rotary_key == RotaryKey::per_head) key.push_back(config.num_attention_heads);

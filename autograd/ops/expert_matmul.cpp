@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "autograd/cpu/gemm.hpp"
+#include "autograd/expert_offsets.hpp"
 #include "autograd/ops/op.hpp"
 
 namespace folio {
@@ -26,21 +27,10 @@ void multiply_each(const Tensor& offsets, MakeProduct&& product) {
   cpu::multiply_all<T, Out>(products);
 }
 
-void check_offsets(const Tensor& offsets, std::int64_t rows) {
-  const auto* at = offsets.ptr<std::int32_t>();
-  const std::int64_t experts = offsets.numel() - 1;
-  bool fits = at[0] == 0 && at[experts] == rows;
-  for (std::int64_t e = 0; e < experts; ++e) fits = fits && at[e] <= at[e + 1];
-  require(fits, [&] {
-    return "expert_matmul: offsets must rise from 0 to the " + std::to_string(rows) + " rows; they end at " +
-           std::to_string(at[experts]);
-  });
-}
-
 }  // namespace
 
 void cpu::expert_matmul(const Tensor& x, const Tensor& weight, const Tensor& offsets, Tensor& y) {
-  check_offsets(offsets, x.dim(0));
+  detail::check_expert_offsets({offsets.ptr<std::int32_t>(), static_cast<std::size_t>(offsets.numel())}, x.dim(0));
   const std::int64_t in = weight.dim(2), out = weight.dim(1);
   visit_product(x.dtype(), y.dtype(), [&](auto operands, auto result) {
     using T = decltype(operands);

@@ -1,5 +1,6 @@
 // y = x·r·w,  r = 1/√(mean x² + eps)      dx = r·(dy·w − x·r²·mean(dy·w·x)),  dw = Σ_rows dy·x·r
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "autograd/cpu/elementwise.hpp"
@@ -75,6 +76,8 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
     return "rms_norm: input " + to_string(x.shape()) + " and weight " + to_string(weight.shape()) +
            " do not fit: needs (…, d) and (d)";
   });
+  require(std::isfinite(eps) && eps >= 0,
+          [&] { return "rms_norm: eps is " + std::to_string(eps) + ", it must be a number of at least 0"; });
   const Tensor rows = unit_rows(x);  // (rows, d)
   Tensor y = empty(x.shape(), x.options());
   Tensor r = empty({rows.dim(0)}, statistics_options(x));

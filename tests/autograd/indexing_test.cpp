@@ -51,10 +51,16 @@ TEST(Indexing, BadShapesAreErrorsThatNameTheOp) {
                          expert_matmul(zeros({2, 3}), zeros({2, 4, 3}), indices({0, 1}));
                        }),
                        "expert_matmul: x (2, 3)"));
-  EXPECT_TRUE(contains(error_of([] {
-                         expert_matmul(zeros({2, 3}), zeros({2, 4, 3}), indices({0, 3, 2}));
-                       }),
-                       "offsets"));
+  const auto with_offsets = [](std::initializer_list<std::int32_t> offsets) {
+    return error_of([&] { expert_matmul(zeros({2, 3}), zeros({2, 4, 3}), indices(offsets)); });
+  };
+  const std::string rise = "expert_matmul: offsets must rise from 0 to the 2 rows; they ";
+  EXPECT_EQ(with_offsets({0, 3, 2}), rise + "fall from 3 to 2 at position 2");
+  EXPECT_EQ(with_offsets({0, 1, 1}), rise + "go from 0 to 1");
+  EXPECT_EQ(with_offsets({1, 1, 2}), rise + "go from 1 to 2");
+  for (const double eps : {-1e-6, nan, infinity}) {
+    EXPECT_TRUE(contains(error_of([&] { rms_norm(ones({2, 3}), ones({3}), eps); }), "rms_norm: eps is ")) << eps;
+  }
 }
 
 TEST(Indexing, DuplicatesAddInOrder) {

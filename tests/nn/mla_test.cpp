@@ -304,6 +304,11 @@ TEST(MLA, AFullCacheRefusesAndClearForgets) {
   EXPECT_EQ(m->decode(x, cache.layer(0)).to_vector(), first.to_vector());
 }
 
+TEST(MLA, ACacheWithRoomForLessThanNothingIsRefused) {
+  EXPECT_EQ(
+      error_of([] { const LatentCache cache(small_config(), 1, {}, -1); }).find("LatentCache: room for -1 tokens"), 0U);
+}
+
 TEST(MLA, ACacheOfAnotherModelIsRefusedInItsNameAndStaysAsItIs) {
   Draw draw(1);
   const DeepSeekConfig c = small_config();
