@@ -102,14 +102,18 @@ Tensor DeepSeekMoE::operator()(const Tensor& x, Auxiliary* auxiliary) {
 void DeepSeekMoE::count_scores(const Tensor& scores) {
   const NoRecording pause;
   const Tensor p = normalized(scores.detach());
+  HostCopy entropy(negate(sum(p * log(p + 1e-20))));
+  const std::scoped_lock lock(counting_);
   counts().total.tokens += scores.dim(0);
-  counts().entropies.emplace_back(negate(sum(p * log(p + 1e-20))));
+  counts().entropies.push_back(std::move(entropy));
 }
 
 void DeepSeekMoE::count_loads(const Routing& routing) {
+  HostCopy offsets(routing.offsets);
+  const std::scoped_lock lock(counting_);
   Counts& now = counts();
   if (now.offsets.size() >= 64) now.drain();
-  now.offsets.emplace_back(routing.offsets);
+  now.offsets.push_back(std::move(offsets));
 }
 
 void DeepSeekMoE::Counts::drain() {
@@ -124,6 +128,7 @@ void DeepSeekMoE::Counts::drain() {
 }
 
 RouterStatistics DeepSeekMoE::statistics() const {
+  const std::scoped_lock lock(counting_);
   Counts& now = counts_[training() ? 0 : 1];
   now.drain();
   RouterStatistics result = now.total;
@@ -132,6 +137,7 @@ RouterStatistics DeepSeekMoE::statistics() const {
 }
 
 void DeepSeekMoE::reset_statistics() {
+  const std::scoped_lock lock(counting_);
   Counts& now = counts();
   const std::size_t experts_count = now.total.loads.size();
   now = {};

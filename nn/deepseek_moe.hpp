@@ -1,6 +1,7 @@
 #pragma once
 #include <array>
 #include <memory>
+#include <mutex>
 #include <span>
 
 #include "autograd/host_copy.hpp"
@@ -65,7 +66,8 @@ class DeepSeekMoE : public Module {
   /// is added to `auxiliary`, if given.
   Tensor operator()(const Tensor& x, Auxiliary* auxiliary = nullptr);
 
-  /// Counts since the last reset, kept apart for training and evaluation; these are of the present mode.
+  /// Counts since the last reset, kept apart for training and evaluation; these are of the present mode. They are locked,
+  /// so that several threads may evaluate one model.
   RouterStatistics statistics() const;
   void reset_statistics();
 
@@ -86,6 +88,7 @@ class DeepSeekMoE : public Module {
     std::vector<HostCopy> offsets, entropies;
     void drain();
   };
+  /// Only with `counting_` locked.
   Counts& counts() { return counts_[training() ? 0 : 1]; }
   void count_scores(const Tensor& scores);
   void count_loads(const Routing& routing);
@@ -93,6 +96,7 @@ class DeepSeekMoE : public Module {
   DeepSeekConfig config_;
   std::unique_ptr<KeptScheme> scheme_;
   HostMirror bias_;
+  mutable std::mutex counting_;
   mutable std::array<Counts, 2> counts_;
 };
 

@@ -1,6 +1,9 @@
 // Runs alone: it changes the number of threads.
 #include <gtest/gtest.h>
 
+#include <array>
+#include <thread>
+
 #include "autograd/autograd.hpp"
 #include "tests/nn/module_cases.hpp"
 
@@ -44,6 +47,40 @@ TEST(Threads, AnyNumberGivesTheSameBits) {
     }
   }
   set_num_threads(before);
+}
+
+TEST(Threads, MayEvaluateOneModelAtOnce) {
+  DeepSeekConfig c;
+  c.num_hidden_layers = 2;
+  c.hidden_size = 16;
+  c.context = 8;
+  Generator g(1);
+  DeepSeekLM model(c, g);
+  model.eval();
+  Draw draw(1);
+  const Tensor ids = draw.indices({1, 1}, c.vocab_size);
+  const std::vector<double> alone = model.logits(ids).to_vector();
+  const std::vector<RouterStatistics> once = model.statistics();
+  model.reset_statistics();
+  constexpr int passes = 1000;
+  std::array<int, 4> right = {};
+  {
+    std::vector<std::jthread> threads;
+    for (int& count : right) {
+      threads.emplace_back([&] {
+        set_num_threads(1);
+        for (int i = 0; i < passes; ++i) count += model.logits(ids).to_vector() == alone ? 1 : 0;
+      });
+    }
+  }
+  for (const int count : right) EXPECT_EQ(count, passes);
+  const std::vector<RouterStatistics> all = model.statistics();
+  ASSERT_EQ(all.size(), once.size());
+  for (std::size_t layer = 0; layer < all.size(); ++layer) {
+    EXPECT_EQ(all[layer].tokens, 4 * passes * once[layer].tokens);
+    for (std::size_t e = 0; e < all[layer].loads.size(); ++e)
+      EXPECT_EQ(all[layer].loads[e], 4 * passes * once[layer].loads[e]) << "expert " << e << " of layer " << layer;
+  }
 }
 
 }  // namespace folio::testing
