@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "data/file.hpp"
+#include "data/utf8.hpp"
 
 namespace folio::data {
 namespace {
@@ -21,6 +22,7 @@ static_assert(std::endian::native == std::endian::little, "safetensors data is l
 
 using Json = nlohmann::json;  // not the ordered one, which searches all names for each
 constexpr std::uint64_t longest_header = 100'000'000;
+constexpr const char* metadata_key = "__metadata__";
 
 struct Named {
   std::string name;
@@ -127,7 +129,7 @@ class Reader {
     std::vector<Extent> extents;
     const Json json = parse_json(header);
     for (const auto& [name, entry] : json.items()) {
-      if (name == "__metadata__") {
+      if (name == metadata_key) {
         check(entry.is_object(), "__metadata__ is not a JSON object");
         for (const auto& [key, value] : entry.items()) {
           check(value.is_string(), "__metadata__ '" + key + "' is not a string");
@@ -194,14 +196,32 @@ class Reader {
   std::filesystem::path path_;
 };
 
+/// Errors of what a header cannot hold.
+void check_names(const TensorFile& file) {
+  const auto check = [](const std::string& what, const std::string& text) {
+    try {
+      decode_utf8(text);
+    } catch (const Error& error) {
+      throw Error("save_safetensors: " + what + ": " + error.what());
+    }
+  };
+  for (const auto& [name, x] : file.tensors) {
+    require(name != metadata_key, [] {
+      return std::string("save_safetensors: no tensor can be named '__metadata__', where the format keeps metadata");
+    });
+    check("the name of a tensor", name);
+  }
+  for (const auto& [key, value] : file.metadata) check("a key of the metadata", key), check("metadata", value);
+}
+
 std::string header_of(const TensorFile& file, std::vector<Named>& order) {
   for (const auto& [name, x] : file.tensors) order.push_back({name, x.dtype()});
   std::stable_sort(order.begin(), order.end(), [](const Named& a, const Named& b) {
     return std::pair(size_of(b.dtype), a.name) < std::pair(size_of(a.dtype), b.name);
   });
   nlohmann::ordered_json header;
-  header["__metadata__"] = {{"format", "pt"}};
-  for (const auto& [key, value] : file.metadata) header["__metadata__"][key] = value;
+  header[metadata_key] = {{"format", "pt"}};
+  for (const auto& [key, value] : file.metadata) header[metadata_key][key] = value;
   std::uint64_t at = 0;
   for (const Named& entry : order) {
     const Tensor& x = file.tensors.at(entry.name);
@@ -260,6 +280,7 @@ class Writer {
 }  // namespace
 
 void save_safetensors(const std::filesystem::path& path, const TensorFile& file) {
+  check_names(file);
   std::vector<Named> order;
   const std::string header = header_of(file, order);
   const std::uint64_t length = header.size();

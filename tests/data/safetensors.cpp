@@ -128,6 +128,23 @@ TEST_F(Safetensors, RefusesWhatDoesNotAddUp) {
   EXPECT_EQ(message("/dev/null"), "/dev/null: a pipe, a socket or a device, not a file");
 }
 
+TEST_F(Safetensors, RefusesNamesThatItsHeaderCannotHold) {
+  const Tensor x = full({}, 1);
+  const auto message = [&](const TensorFile& file) {
+    return error_of([&] { save_safetensors(folder_ / "named", file); });
+  };
+  EXPECT_EQ(message({{{"__metadata__", x}}, {}}),
+            "save_safetensors: no tensor can be named '__metadata__', where the format keeps metadata");
+  const std::string bad = "caf\xe9";
+  for (const auto& [file, what] : {std::pair(TensorFile{{{bad, x}}, {}}, "the name of a tensor: "),
+                                   std::pair(TensorFile{{{"x", x}}, {{bad, "y"}}}, "a key of the metadata: "),
+                                   std::pair(TensorFile{{{"x", x}}, {{"y", bad}}}, "metadata: ")}) {
+    EXPECT_EQ(message(file).find("save_safetensors: " + std::string(what)), 0U) << message(file);
+    EXPECT_NE(message(file).find("UTF-8"), std::string::npos) << message(file);
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "named"));
+}
+
 TEST_F(Safetensors, LeavesNothingBehindWhenItCannotWrite) {
   const auto before = std::distance(std::filesystem::directory_iterator(folder_), {});
   std::filesystem::create_directory(folder_ / "taken");
