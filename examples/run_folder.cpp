@@ -72,10 +72,11 @@ RunFolder::~RunFolder() {
 
 std::string next_folder(const std::string& stem) {
   std::string name;
+  std::error_code ignored;
   int n = 2;
   do {
     name = fmt::format("{}-{}", stem, n++);
-  } while (std::filesystem::exists(name));
+  } while (std::filesystem::exists(name, ignored));
   return name;
 }
 

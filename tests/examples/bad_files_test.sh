@@ -13,7 +13,7 @@ refuses "a device as a text" 'dev/zero: a pipe, a socket or a device' timeout 60
 refuses "a text without a name" "data '': not there" "$bin/train" --preset tiny --data ''
 refuses "a text without a name, to inspect" "inspect: '': not there" "$bin/inspect" ''
 refuses "a name of two lines" 'no\\x0asuch: not there' "$bin/inspect" $'no\nsuch'
-refuses "a folder with too long a name" 'name too long' "$bin/train" --preset tiny --out "$(printf 'x%.0s' {1..300})"
+refuses "a folder with too long a name" '^train: cannot make folder x+: File name too long; choose another with --out$' "$bin/train" --preset tiny --out "$(printf 'x%.0s' {1..300})"
 
 "$bin/train" --preset tiny --steps 1 --out run >out 2>err || fail "a tiny run: $(cat err)"
 
