@@ -64,6 +64,10 @@ int main(int argc, char** argv) {
     const data::Tokenizer& tokenizer = *saved.tokenizer;
     sampling.vocabulary = tokenizer.vocab_size();
     const auto ids = prompt ? naming("--prompt", [&] { return tokenizer.encode(*prompt); }) : opening(tokenizer);
+    if (const std::int64_t context = saved.model->config().context; std::ssize(ids) > context) {
+      std::cerr << fmt::format("warning: the prompt has {} tokens, and the model sees only the last {}\n", ids.size(),
+                               context);
+    }
     std::cout << tokenizer.decode(ids) << std::flush;
     const auto start = std::chrono::steady_clock::now();
     const auto made = generate(*saved.model, ids, tokens, options, RandomStream{seed, 0}, [&](std::int32_t id) {
