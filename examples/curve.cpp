@@ -41,10 +41,35 @@ class NoBrokenPipe {
   void (*before_)(int);
 };
 
+/// A program that is started while it lives is not ended by a Ctrl-C, which reaches all programs of a terminal, nor by the
+/// end of that terminal. To this program they come when it goes. (They are held, not ignored: gnuplot handles SIGINT.)
+class NoInterrupts {
+ public:
+  NoInterrupts() {
+    sigset_t held;
+    sigemptyset(&held);
+    sigaddset(&held, SIGINT);
+    sigaddset(&held, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &held, &before_);
+  }
+  ~NoInterrupts() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  NoInterrupts(const NoInterrupts&) = delete;
+  NoInterrupts& operator=(const NoInterrupts&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
+/// popen for writing, of a program that interrupts do not reach.
+std::FILE* start(const std::string& command) {
+  const NoInterrupts guard;
+  return ::popen(command.c_str(), "w");
+}
+
 /// Runs gnuplot on the script; what it draws goes to the file. False where gnuplot is missing or fails.
 bool plot(const std::string& script, const std::filesystem::path& file) {
   const NoBrokenPipe guard;
-  std::FILE* gnuplot = ::popen(("exec gnuplot 2>/dev/null >" + shell_command({file.string()})).c_str(), "w");
+  std::FILE* gnuplot = start("exec gnuplot 2>/dev/null >" + shell_command({file.string()}));
   if (gnuplot == nullptr) return false;
   std::fputs(script.c_str(), gnuplot);
   return ::pclose(gnuplot) == 0;

@@ -1,4 +1,7 @@
 #pragma once
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <charconv>
 #include <cmath>
@@ -75,6 +78,8 @@ int run_program(CLI::App& app, int argc, char** argv, Body&& body) {
     return wrong_input;
   };
   try {
+    // Before a file is opened, which would stand in for it.
+    if (fcntl(STDOUT_FILENO, F_GETFD) < 0) return complain("standard output is closed; send it to a file or /dev/null");
     app.parse(argc, argv);
     const int code = body();
     if (code == 0 && !std::cout.flush()) return complain("writing to standard output failed: is the disk full?");

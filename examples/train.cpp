@@ -95,32 +95,42 @@ std::string counted(const ParameterCount& count) {
   return "parameters: total " + data::with_thousands(count.total) + ", active " + data::with_thousands(count.active);
 }
 
+/// Whether the run is to end before its last step: a signal came, or what it prints is lost.
+bool ended() { return interrupt() != 0 || !std::cout; }
+
 std::string sample(DeepSeekLM& model, const data::Tokenizer& tokenizer, const TrainSettings& settings) {
   const GenerateOptions options = {.sampling = {.temperature = 0.8, .vocabulary = tokenizer.vocab_size()}};
   const RandomStream stream{settings.seed, sample_stream};
   return tokenizer.decode(generate(model, opening(tokenizer), settings.sample_tokens, options, stream,
-                                   [](std::int32_t) { return interrupt() == 0; }));
+                                   [](std::int32_t) { return !ended(); }));
 }
 
 /// Trains to the last step or the first interrupt, saves the weights, and returns the program's exit code. Where training
-/// fails after a first step, its weights are saved too, unless they are of no use.
+/// fails after a first step, or nothing can be printed any more, they are saved too, unless they are of no use.
 int run(DeepSeekLM& model, const data::Corpus& corpus, const data::Tokenizer& tokenizer, const TrainSettings& settings,
         RunFolder& folder) {
   RunLog log(folder.path(), settings.steps);
-  Trainer trainer(model, corpus, settings, log, [] { return interrupt() != 0; });
+  Trainer trainer(model, corpus, settings, log, ended);
   const std::string saved = "its weights are saved";
-  const auto save = [&] { trainer.with_averages([&] { save_weights(folder.path(), model); }); };
+  const std::string log_stays =
+      folder.path().string() + " holds its log: give the next run another --out, or remove that";
+  const auto save = [&] {
+    try {
+      trainer.with_averages([&] { save_weights(folder.path(), model); });
+    } catch (const Error& error) {
+      throw Error(error.what() + ("; " + log_stays));
+    }
+  };
   try {
     trainer.run([&](std::int64_t n) {
       folder.keep();
-      if (interrupt() == 0 && settings.sample_tokens > 0 && settings.due(settings.sample_every, n)) {
+      if (!ended() && settings.sample_tokens > 0 && settings.due(settings.sample_every, n)) {
         log.sample(n, trainer.with_averages([&] { return sample(model, tokenizer, settings); }));
       }
     });
   } catch (const Diverged&) {
     if (trainer.finished() > 0) {
-      log.stopped(trainer.finished(), "its weights are of no use and not saved; " + folder.path().string() +
-                                          " holds its log: give the next run another --out, or remove that");
+      log.stopped(trainer.finished(), "its weights are of no use and not saved; " + log_stays);
     }
     throw;
   } catch (...) {
@@ -132,9 +142,16 @@ int run(DeepSeekLM& model, const data::Corpus& corpus, const data::Tokenizer& to
     throw;
   }
   if (trainer.finished() > 0) save();
-  if (interrupt() == 0) return 0;
-  log.stopped(trainer.finished(), trainer.finished() > 0 ? saved : "nothing was learnt, and nothing is kept");
-  return 128 + interrupt();
+  const std::string left = trainer.finished() > 0 ? saved : "nothing was learnt, and nothing is kept";
+  if (interrupt() != 0) {
+    log.stopped(trainer.finished(), left);
+    return 128 + interrupt();
+  }
+  require(std::cout.good(), [&] {
+    return fmt::format("writing to standard output failed: is the disk full? stopped after step {} of {}; {}",
+                       trainer.finished(), settings.steps, left);
+  });
+  return 0;
 }
 
 /// The steps behind the first, which warms caches up; the trace covers as much of them as one looks at.
@@ -211,7 +228,7 @@ int train(const Arguments& arguments, const std::vector<std::string>& command) {
   std::cout << "run folder: " << name << " (metrics.jsonl, model.safetensors"
             << (no_curve ? ")\n" + *no_curve : std::string(", loss.svg)")) << "\n"
             << "to go on from a prompt: " << shell_command(next) << std::endl;
-  return code;
+  return interrupt() == 0 ? code : 128 + interrupt();
 }
 
 }  // namespace

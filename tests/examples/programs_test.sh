@@ -114,6 +114,18 @@ refuses "a negative top-k" 'top-k: takes' "$bin/generate" --from run --top-k -1
 refuses "a negative number of tokens" 'tokens: takes' "$bin/generate" --from run --tokens -1
 "$bin/generate" --from run --tokens 3 >/dev/full 2>err
 [ $? = 2 ] || fail "generate does not see that its output is lost"
+# What is printed is lost: the run does not go on for nothing.
+for flag in --steps=1000000 --help; do
+  refuses "a closed output ($flag)" '^train: standard output is closed; ' bash -c "exec timeout 60 '$bin/train' --preset tiny --out closed $flag >&-"
+done
+refuses "an output that is full from the start" '^train: writing to standard output failed: .* step 0 of 1000000; .* nothing is kept$' \
+  bash -c "exec timeout 60 '$bin/train' --preset tiny --steps 1000000 --out lost >/dev/full"
+head -c 815000 /dev/zero >filling
+(trap '' XFSZ && ulimit -f 800 && exec timeout 60 "$bin/train" --preset tiny --steps 1000000 --set log_every=1 --out lost >>filling 2>err </dev/null)
+[ $? = 2 ] || fail "a run whose output fills up does not exit with 2"
+grep -q '^train: writing to standard output failed: .* stopped after step [0-9]* of 1000000; its weights are saved$' err || fail "a run whose output fills up: $(cat err)"
+"$bin/generate" --from lost --tokens 5 >text 2>err || fail "no text from a run whose output filled up: $(cat err)"
+rm filling
 
 # A run's folder with one file replaced: NAME FILE PATTERN, the file's new contents on stdin. (Not behind a pipe: a count
 # of failures in its subshell is lost.)
@@ -227,6 +239,19 @@ for n in {0..14}; do
   "$bin/generate" --from stopped --tokens 5 >text 2>err || fail "no text from a run that SIG$signal stopped: $(cat err)"
 done
 
+# Ctrl-C while the curve is drawn, which reaches gnuplot too: it is drawn all the same. (This one takes its time.)
+mkdir slow
+printf '#!/bin/bash\ncat >/dev/null\ntouch drawing\nsleep 1\necho "</svg>"\n' >slow/gnuplot
+chmod +x slow/gnuplot
+PATH=$PWD/slow:$PATH setsid "$bin/train" --preset tiny --steps 1 --out drawn >out 2>err &
+run=$!
+for ((i = 0; i < 3000; i++)); do if [ -e drawing ]; then break; else sleep 0.02; fi; done
+kill -INT -- -$run
+wait $run
+code=$?
+[ $code = 130 ] || fail "after a Ctrl-C while the curve is drawn train exits with $code"
+{ [ -s drawn/loss.svg ] && [ ! -e drawn/loss.svg.tmp ]; } || fail "a Ctrl-C while the curve is drawn: $(tail -n 2 out), $(ls drawn)"
+
 # Nobody reads on, the terminal is gone: as Ctrl-C.
 rm -rf stopped
 "$bin/train" --preset tiny --steps 1000000 --out stopped 2>err | sed -n '/^Step 1:/q'
@@ -255,6 +280,7 @@ wait $run
 [ "${PIPESTATUS[0]}" = 2 ] || fail "a run that cannot save its weights does not exit with 2"
 [ "$(grep -c '^warning: .*metrics.jsonl failed' out)" = 1 ] || fail "a log that cannot grow: $(grep -v Step out)"
 grep -q '^Step 20:' out || fail "a run whose log cannot grow does not go on"
+grep -q '^train: full/model.safetensors: cannot be written: .*; full holds its log: give the next run another --out' out || fail "a run that cannot save its weights does not say what stays: $(tail -n 1 out)"
 
 # More outputs than characters: none of the others is ever drawn.
 "$bin/train" --preset tiny --steps 1 --set vocab_size=5000 --out wide >out 2>err || fail "a run with more outputs: $(cat err)"
