@@ -52,6 +52,12 @@ const Backend& backend(Device device) {
 
 void enable_backend(Device device, const Backend& backend) { enabled[static_cast<std::size_t>(device)] = &backend; }
 
+void wait_for_devices() {
+  for (const Backend* each : enabled) {
+    if (each != nullptr && each != &cpu_backend) each->copy_to_host(nullptr, nullptr, 0);
+  }
+}
+
 const Kernels& kernels_of(Device device) { return backend(device).kernels; }
 
 void set_num_threads(int threads) {

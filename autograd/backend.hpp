@@ -44,4 +44,7 @@ const Backend& backend(Device device);
 /// Called by programs that link another backend; the CPU is always there.
 void enable_backend(Device device, const Backend& backend);
 
+/// Waits until all that was issued to any device has run. An Error where a kernel complains.
+void wait_for_devices();
+
 }  // namespace folio

@@ -1,5 +1,6 @@
 #include "autograd/profile.hpp"
 
+#include "autograd/backend.hpp"
 #include "autograd/profile_hooks.hpp"
 #include "autograd/tape.hpp"
 
@@ -64,11 +65,14 @@ void Profile::end_section() {
 }
 
 void Profile::begin_kernel(const char* name) {
-  if (section_) kernels_.push_back({name, now()});
+  if (!section_) return;
+  wait_for_devices();
+  kernels_.push_back({name, now()});
 }
 
 void Profile::end_kernel() {
   if (kernels_.empty()) return;
+  wait_for_devices();
   const Span span{Span::Kind::kernel, kernels_.back().name, kernels_.back().start, now() - kernels_.back().start};
   kernels_.pop_back();
   if (!kernels_.empty()) return;  // a copy that the kernel around it asked for

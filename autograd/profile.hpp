@@ -29,8 +29,8 @@ struct Span {
 
 /// Where the time goes: while in scope, gathers what runs on this thread inside a ProfileSection. Ops are told by what
 /// they record and kernels by the one place that calls them, so neither knows of it; with no Profile in scope each pays
-/// one look at a pointer. An op that calls another counts under the other's name for that part. On a device that runs
-/// behind the host's back the times are those of launching.
+/// one look at a pointer. An op that calls another counts under the other's name for that part. A device that runs behind
+/// the host's back is waited for before each kernel and after it.
 class Profile {
  public:
   struct Total {

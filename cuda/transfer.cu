@@ -59,13 +59,7 @@ const char* name_of(Finder finder) {
   return "a kernel";
 }
 
-unsigned long long* complaint_on_host() {
-  static auto* const memory = new Pinned(sizeof(unsigned long long));
-  return reinterpret_cast<unsigned long long*>(memory->data);
-}
-
-void throw_complaint() {
-  const unsigned long long found = *complaint_on_host();
+void throw_complaint(unsigned long long found) {
   if (found == no_complaint) return;
   check(cudaMemsetAsync(report(), 0xff, sizeof(found), stream()));
   const auto finder = static_cast<Finder>(found & 0xff);
@@ -77,10 +71,21 @@ void throw_complaint() {
               "; found on the device, some ops later");
 }
 
+/// Behind what is on the stream, into pinned memory.
+void begin_copy_of_complaint(std::byte* host) {
+  check(cudaMemcpyAsync(host, report(), sizeof(unsigned long long), cudaMemcpyDeviceToHost, stream()));
+}
+unsigned long long complaint_in(const std::byte* host) {
+  unsigned long long found = 0;
+  std::memcpy(&found, host, sizeof(found));
+  return found;
+}
+
 void wait_and_check() {
-  check(cudaMemcpyAsync(complaint_on_host(), report(), sizeof(unsigned long long), cudaMemcpyDeviceToHost, stream()));
+  static auto* const memory = new Pinned(sizeof(unsigned long long));
+  begin_copy_of_complaint(memory->data);
   check(cudaStreamSynchronize(stream()));
-  throw_complaint();
+  throw_complaint(complaint_in(memory->data));
 }
 
 // ── Copies to the device beside the ops ──────────────────────────────────────────────────────────────────────────────
@@ -118,13 +123,15 @@ class Ahead : public CopyFromHost {
 };
 
 // ── Copies to the host that nobody waits for yet ─────────────────────────────────────────────────────────────────────
+/// The values, and what kernels complained of until then, which whoever waits for the values must hear.
 class HostBytes : public CopyToHost {
  public:
-  explicit HostBytes(std::size_t bytes) : memory_(bytes) {}
+  explicit HostBytes(std::size_t bytes) : memory_(values_at + bytes) {}
 
   void begin(const Tensor& x) {
     of_ = x.storage(), offset_ = x.offset(), count_ = x.numel(), version_ = x.storage()->version;
-    check(cudaMemcpyAsync(memory_.data, first_byte(x), bytes_of(x), cudaMemcpyDeviceToHost, stream()));
+    check(cudaMemcpyAsync(memory_.data + values_at, first_byte(x), bytes_of(x), cudaMemcpyDeviceToHost, stream()));
+    begin_copy_of_complaint(memory_.data);
     check(cudaEventRecord(memory_.done, stream()));
     arrived_ = false;
   }
@@ -132,7 +139,8 @@ class HostBytes : public CopyToHost {
     const std::scoped_lock lock(host_mutex);
     if (!arrived_) check(cudaEventSynchronize(memory_.done));
     arrived_ = true;
-    return memory_.data;
+    throw_complaint(complaint_in(memory_.data));
+    return memory_.data + values_at;
   }
   bool is_of(const Tensor& x) const {
     return of_.lock() == x.storage() && offset_ == x.offset() && count_ == x.numel() &&
@@ -141,13 +149,15 @@ class HostBytes : public CopyToHost {
   /// Whether the memory can take another copy: neither its tensor nor this one serves any more.
   bool is_free(std::size_t bytes) const {
     const auto of = of_.lock();
-    if (memory_.bytes < bytes || (of != nullptr && of->version == version_)) return false;
+    if (memory_.bytes < values_at + bytes || (of != nullptr && of->version == version_)) return false;
     const bool done = arrived_ || cudaEventQuery(memory_.done) == cudaSuccess;
     if (!done) cudaGetLastError();
     return done;
   }
 
  private:
+  static constexpr std::size_t values_at = 16;  ///< behind the complaint
+
   Pinned memory_;
   std::weak_ptr<Storage> of_;
   std::int64_t offset_ = 0, count_ = 0;

@@ -23,8 +23,9 @@ PrefetchedBatches::Ahead PrefetchedBatches::set_out(std::int64_t step) const {
 
 DeviceBatch PrefetchedBatches::operator[](std::int64_t step) {
   Ahead now = ahead_.step == step ? std::move(ahead_) : set_out(step);
-  ahead_ = set_out(step + 1);
-  return {now.inputs.arrived(), now.targets.arrived()};
+  DeviceBatch batch = {now.inputs.arrived(), now.targets.arrived()};
+  ahead_ = set_out(step + 1);  // behind what the ops wait for, or they would wait for this too
+  return batch;
 }
 
 }  // namespace folio::data

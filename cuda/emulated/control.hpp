@@ -62,6 +62,8 @@ void set_memory_capacity(std::size_t bytes);
 /// done already counts for nothing, a copy from or to memory that is not pinned always.
 std::map<std::string, std::int64_t> host_waits();
 void reset_host_waits();
+/// What was put on the streams and has not run yet.
+std::size_t pending_operations();
 
 /// Whether this build watches for races (kernels compiled with -fsanitize=thread).
 bool race_build();

@@ -36,6 +36,11 @@ std::map<std::string, std::int64_t> host_waits() {
   return waits();
 }
 
+std::size_t pending_operations() {
+  const std::scoped_lock lock(streams().mutex);
+  return streams().pending();
+}
+
 void reset_host_waits() {
   const std::lock_guard lock(streams().mutex);
   waits().clear();

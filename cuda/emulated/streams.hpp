@@ -60,6 +60,7 @@ class Streams {
   /// Runs until the point is reached. An exception from a task drops all that is still queued, on every stream.
   void run_until(const Point& goal);
   void run_all();
+  std::size_t pending() const { return pending_; }
   /// Some work may be done in the meantime: what a program that polls sees.
   void pass_time(const Point& goal);
 

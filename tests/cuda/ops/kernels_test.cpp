@@ -195,6 +195,11 @@ TEST(CudaKernels, AnIndexOutOfRangeIsReportedWithTheNextCopyToTheHost) {
   says("index_add", [&] { return index_add(table, index, randn({4, 4}, generator, table.options())); });
   says("cross_entropy", [&] { return cross_entropy(randn({4, 3}, generator, table.options()), index); });
   says("route", [&] { return route(at.reshape({2, 2}), 3).offsets; });
+  says("route", [&] {
+    const Routing routing = route(at.reshape({2, 2}), 3);
+    return expert_matmul(ones({4, 2}, table.options()), ones({3, 2, 2}, table.options()), routing.offsets);
+  });
+  says("embedding", [&] { return full({}, HostCopy(sum(embedding(table, index))).values().front()); });
   EXPECT_EQ(embedding(table, from_indices(std::vector<std::int32_t>{2}, {1}).to(gpu)).to_vector().size(), 4u)
       << "and then the device serves again";
 }

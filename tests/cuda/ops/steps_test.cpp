@@ -144,6 +144,27 @@ TEST_F(Steps, FindTheirBatchesOnTheDeviceWhateverRunsFirstAndWaitForNone) {
   }
 }
 
+TEST_F(Steps, ComputeWhileTheNextBatchIsUnderWay) {
+  data::PrefetchedBatches batches(data::RandomBatches(corpus.train, 3, 16, 9), Device::cuda_emulated);
+  for (std::int64_t step = 1; step < 7; ++step) {
+    const Tensor x = batches[step].inputs.to(DType::float32);
+    (x + x).to_vector();
+    EXPECT_GT(cuda_emulated::pending_operations(), 0U) << "step " << step << " waited for the batch of the next";
+  }
+}
+
+/// Or its times would be those of launching.
+TEST_F(Steps, WaitForEachKernelUnderAProfile) {
+  const Tensor x = full({300}, 2, {DType::float32, Device::cuda_emulated});
+  const Profile profile;
+  ProfileSection part;
+  part.next("ops");
+  const Tensor y = x * x;
+  EXPECT_EQ(cuda_emulated::pending_operations(), 0U);
+  part.end();
+  EXPECT_EQ(y.to_vector().front(), 4);
+}
+
 /// Memory for some windows, no more: the batch that is named trains, and half as many windows more do not.
 TEST_F(Steps, NameTheLargestBatchThatFitsWhereMemoryEnds) {
   preset.training.steps = 2;
