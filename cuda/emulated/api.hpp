@@ -98,7 +98,8 @@ cudaError_t cudaFuncSetAttribute(void (*kernel)(P...), cudaFuncAttribute attribu
 void check(cudaError_t error, std::source_location where = std::source_location::current());
 
 /// For allocators that hand out parts of what cudaMalloc gave: from here on (in the stream's order) this part is new
-/// memory, filled with 0xff, and the parts that nobody has claimed are out of bounds. Nothing on a real GPU.
+/// memory, filled with 0xff, and the parts that nobody has claimed are out of bounds. A part that is released must have
+/// its neighbouring bytes intact (Fault). Nothing on a real GPU.
 void memory_claimed(void* address, std::size_t bytes, cudaStream_t stream);
 void memory_released(void* address, std::size_t bytes, cudaStream_t stream);
 

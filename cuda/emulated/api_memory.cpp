@@ -141,10 +141,18 @@ void memory_claimed(void* address, std::size_t bytes, cudaStream_t stream) {
 }
 
 void memory_released(void* address, std::size_t bytes, cudaStream_t stream) {
-  check(call_on(stream, [&](const auto& s) {
-    streams().put(s, {.run = [=] { release(address, bytes); }});
+  call_on(stream, [&](const auto& s) {  // what fails here stays for the next call: destructors release
+    streams().put(s, {.run = [=] {
+                    const auto stray = take_stray_write(address);
+                    const std::string place = stray ? describe_address(address) : "";
+                    release(address, bytes);
+                    if (!stray) return;
+                    throw Fault(FaultKind::memory, "something wrote outside a block of " + std::to_string(bytes) +
+                                                       " bytes before it was given back: at offset " +
+                                                       std::to_string(*stray) + ", the block at " + place);
+                  }});
     return cudaSuccess;
-  }));
+  });
 }
 
 cudaError_t cudaGetDeviceCount(int* count) {

@@ -1,6 +1,8 @@
 #include "cuda/emulated/device_memory.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <iterator>
@@ -37,18 +39,62 @@ Memory& memory() {
 }
 
 constexpr std::size_t guard_bytes = 256;
-constexpr std::byte guard_value{0xa5};
+
+/// What memory holds that nobody may touch: 16-bit words 0xfffe, in every float type NaN and as a signed integer no index,
+/// so that a read shows in what is made of it; and no value that kernels write, as the −1 and the NaN of new memory are.
+constexpr auto guard_pattern = [] {
+  std::array<std::byte, guard_bytes + 1> bytes{};
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = std::byte(i % 2 == 0 ? 0xfe : 0xff);
+  return bytes;
+}();
+const std::byte* guard_at(const std::byte* at) {
+  return guard_pattern.data() + reinterpret_cast<std::uintptr_t>(at) % 2;
+}
+
+void set_guard(std::byte* begin, std::byte* end) {
+  if (address_sanitizer) return forbid(begin, static_cast<std::size_t>(end - begin));
+  while (begin < end) {
+    const auto bytes = std::min(guard_bytes, static_cast<std::size_t>(end - begin));
+    std::memcpy(begin, guard_at(begin), bytes);
+    begin += bytes;
+  }
+}
+
+/// The first byte of a guard that was changed, at most 256 bytes long; null where none was. The guard is made good.
+const std::byte* take_change(std::byte* begin, std::byte* end) {
+  const auto bytes = static_cast<std::size_t>(end - begin);
+  if (std::memcmp(begin, guard_at(begin), bytes) == 0) return nullptr;
+  const std::byte* changed = std::mismatch(begin, end, guard_at(begin)).first;
+  set_guard(begin, end);
+  return changed;
+}
 
 std::byte* aligned(std::size_t bytes) {
   void* address = nullptr;
   return posix_memalign(&address, 256, bytes) == 0 ? static_cast<std::byte*>(address) : nullptr;
 }
 
-void set_guards(std::byte* base, std::size_t bytes) {
-  std::memset(base - guard_bytes, static_cast<int>(guard_value), guard_bytes);
-  std::memset(base + bytes, static_cast<int>(guard_value), guard_bytes);
-  forbid(base - guard_bytes, guard_bytes);
-  forbid(base + bytes, guard_bytes);
+/// The bytes next to a claimed part that nobody has claimed: at most 256 on each side, to the next part or the end.
+struct Slack {
+  std::byte *before, *begin, *end, *after;
+};
+Slack slack_of(std::byte* base, const Allocation& a, std::map<std::byte*, std::size_t>::const_iterator part) {
+  const auto& [begin, bytes] = *part;
+  const auto next = std::next(part);
+  std::byte* const lowest = part == a.parts.begin() ? base : std::prev(part)->first + std::prev(part)->second;
+  std::byte* const highest = next == a.parts.end() ? base + a.bytes : next->first;
+  const auto reach = static_cast<std::ptrdiff_t>(guard_bytes);
+  return {begin - std::min(reach, begin - lowest), begin, begin + bytes,
+          begin + bytes + std::min(reach, highest - (begin + bytes))};
+}
+
+/// The claimed part that holds `address`, its end included; parts.end() where none does.
+std::map<std::byte*, std::size_t>::const_iterator part_at(const Allocation& a, const void* address) {
+  auto* at = static_cast<std::byte*>(const_cast<void*>(address));
+  auto next = a.parts.upper_bound(at);
+  if (next == a.parts.begin()) return a.parts.end();
+  --next;
+  return at <= next->first + next->second ? next : a.parts.end();
 }
 
 /// The allocation that holds `address`, its end included; end() where none does.
@@ -70,7 +116,8 @@ void* allocate_device(std::size_t bytes) {
   if (base == nullptr) return nullptr;
   base += guard_bytes;
   std::memset(base, 0xff, bytes);
-  set_guards(base, bytes);
+  set_guard(base - guard_bytes, base);
+  set_guard(base + bytes, base + bytes + guard_bytes);
   if (m.open == 0) forbid(base, bytes);
   m.device[base].bytes = bytes;
   MemoryStatistics& s = m.statistics;
@@ -112,12 +159,15 @@ bool free_pinned(void* address) {
 void claim(void* address, std::size_t bytes) {
   const auto found = holder(memory().device, address);
   if (found == memory().device.end()) return;
-  Allocation& a = found->second;
+  auto& [base, a] = *found;
   if (!a.in_parts) {
     a.in_parts = true;
-    forbid(found->first, a.bytes);
+    set_guard(base, base + a.bytes);
   }
-  a.parts[static_cast<std::byte*>(address)] = bytes;
+  const auto part = a.parts.insert_or_assign(static_cast<std::byte*>(address), bytes).first;
+  const Slack slack = slack_of(base, a, part);
+  set_guard(slack.before, slack.begin);
+  set_guard(slack.end, slack.after);
   allow(address, bytes);
   std::memset(address, 0xff, bytes);
 }
@@ -125,20 +175,18 @@ void claim(void* address, std::size_t bytes) {
 void release(void* address, std::size_t bytes) {
   const auto found = holder(memory().device, address);
   if (found == memory().device.end()) return;
-  found->second.parts.erase(static_cast<std::byte*>(address));
-  forbid(address, bytes);
+  auto* const at = static_cast<std::byte*>(address);
+  found->second.parts.erase(at);
+  set_guard(at, at + bytes);
 }
 
 std::span<const std::byte> span_at(const void* address) {
   Memory& m = memory();
-  auto* at = static_cast<std::byte*>(const_cast<void*>(address));
   if (const auto found = holder(m.device, address); found != m.device.end()) {
     const auto& [base, a] = *found;
     if (!a.in_parts) return {base, a.bytes};
-    const auto next = a.parts.upper_bound(at);
-    if (next == a.parts.begin()) return {};
-    const auto& [begin, bytes] = *std::prev(next);
-    return at <= begin + bytes ? std::span<const std::byte>(begin, bytes) : std::span<const std::byte>();
+    const auto part = part_at(a, address);
+    return part == a.parts.end() ? std::span<const std::byte>() : std::span<const std::byte>(part->first, part->second);
   }
   const auto found = holder(m.pinned, address);
   return found == m.pinned.end() ? std::span<const std::byte>()
@@ -160,22 +208,33 @@ std::optional<std::ptrdiff_t> take_stray_write(const void* address) {
   const auto found = holder(memory().device, address);
   if (address_sanitizer || found == memory().device.end()) return std::nullopt;  // the sanitizer sees the write itself
   const auto& [base, a] = *found;
-  for (std::byte* guard : {base + a.bytes, base - guard_bytes}) {
-    const auto* changed = std::find_if(guard, guard + guard_bytes, [](std::byte b) { return b != guard_value; });
-    if (changed == guard + guard_bytes) continue;
-    set_guards(base, a.bytes);
-    return changed - base;
+  const std::byte* changed = nullptr;
+  const auto look = [&](std::byte* begin, std::byte* end) {
+    if (const std::byte* const first = take_change(begin, end); changed == nullptr) changed = first;
+  };
+  if (const auto part = part_at(a, address); part != a.parts.end()) {
+    const Slack slack = slack_of(base, a, part);
+    look(slack.end, slack.after);
+    look(slack.before, slack.begin);
   }
-  return std::nullopt;
+  look(base + a.bytes, base + a.bytes + guard_bytes);
+  look(base - guard_bytes, base);
+  if (changed == nullptr) return std::nullopt;
+  return changed - base;
 }
 
 std::string describe_address(const void* address) {
   Memory& m = memory();
   const auto found = holder(m.device, address);
   if (found == m.device.end()) return "an address in no device allocation";
-  const auto offset = static_cast<const std::byte*>(address) - found->first;
-  return "offset " + std::to_string(offset) + " of a device allocation of " + std::to_string(found->second.bytes) +
-         " bytes";
+  const auto& [base, a] = *found;
+  const auto offset = static_cast<const std::byte*>(address) - base;
+  std::string text =
+      "offset " + std::to_string(offset) + " of a device allocation of " + std::to_string(a.bytes) + " bytes";
+  if (const auto part = part_at(a, address); part != a.parts.end()) {
+    text += ", in use are " + std::to_string(part->second) + " from offset " + std::to_string(part->first - base);
+  }
+  return text;
 }
 
 DeviceMemoryOpen::DeviceMemoryOpen() {

@@ -9,7 +9,7 @@
 namespace folio::cuda_emulated {
 
 /// New device memory, 256-byte aligned, filled with 0xff; null where the device has not as much. On both sides lie
-/// 256 bytes that nobody may touch.
+/// 256 bytes that nobody may touch; they hold 0xfffe, which is NaN in every float type.
 void* allocate_device(std::size_t bytes);
 /// False where `address` is not the beginning of an allocation.
 bool free_device(void* address);
@@ -18,7 +18,8 @@ bool free_device(void* address);
 void* allocate_pinned(std::size_t bytes);
 bool free_pinned(void* address);
 
-/// Marks a part of an allocation as in use, and with the first such mark the rest of it as not.
+/// Marks a part of an allocation as in use, filled with 0xff, and with the first such mark the rest of it as not: what
+/// nobody has claimed is filled as the bytes around an allocation are.
 void claim(void* address, std::size_t bytes);
 void release(void* address, std::size_t bytes);
 
@@ -29,8 +30,8 @@ Home home_of(const void* address, std::size_t bytes);
 /// The span of device or pinned memory around an address, where it may be used; empty elsewhere.
 std::span<const std::byte> span_at(const void* address);
 
-/// Where a write has gone astray near the allocation that holds `address`: the offset of the first byte changed beyond
-/// its ends. The bytes there are made good.
+/// Where a write has gone astray near the allocation that holds `address`: the offset of the first byte changed within
+/// 256 bytes beyond its ends, or those of the claimed part that holds `address`. The bytes there are made good.
 std::optional<std::ptrdiff_t> take_stray_write(const void* address);
 
 /// "offset 404 of an allocation of 400 bytes", for messages.

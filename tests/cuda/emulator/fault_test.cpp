@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <numeric>
@@ -169,13 +170,87 @@ TEST(PlantedFault, UnsynchronisedReadOfAnAsynchronousCopy) {
   check(cudaStreamDestroy(stream));
 }
 
-#ifndef __SANITIZE_ADDRESS__  // there the write itself is reported: address_test.cpp
+#ifndef __SANITIZE_ADDRESS__  // there the access itself is reported: address_test.cpp
+/// Whether reads before and behind an array of three, and behind a claimed part of one, give NaN or a negative index.
+template <typename T>
+void expect_reads_past_the_ends_show() {
+  const auto shows = [](T value) {
+    if constexpr (std::is_integral_v<T>) return value < -1;
+    return std::isnan(static_cast<float>(value));
+  };
+  const DeviceArray<T> array(std::vector<T>(3, T(1.0f))), block(std::vector<T>(128, T(1.0f))), y(8);
+  for (const int offset : {-8, 3}) {
+    faults::read_at(array.data(), y.data(), offset, 8);
+    EXPECT_TRUE(std::ranges::all_of(y.host(), shows)) << offset;
+  }
+  memory_claimed(block.data(), 3 * sizeof(T), nullptr);
+  faults::read_at(block.data(), y.data(), 3, 8);
+  EXPECT_TRUE(std::ranges::all_of(y.host(), shows)) << "behind a part";
+  memory_released(block.data(), 3 * sizeof(T), nullptr);
+  faults::read_at(block.data(), y.data(), 0, 8);
+  EXPECT_TRUE(std::ranges::all_of(y.host(), shows)) << "of a part that was given back";
+}
+
+TEST(PlantedFault, ReadsPastTheEndsGiveNaNAndNoIndex) {
+  expect_reads_past_the_ends_show<float>();
+  expect_reads_past_the_ends_show<double>();
+  expect_reads_past_the_ends_show<bfloat16>();
+  expect_reads_past_the_ends_show<float16>();
+  expect_reads_past_the_ends_show<std::int32_t>();
+  expect_reads_past_the_ends_show<std::int64_t>();
+}
+
 TEST(PlantedFault, WritesPastTheEndsAreSeenAfterTheKernel) {
   const DeviceArray<float> out(64);
   EXPECT_FAULT(memory, "wrote outside its argument 0: at offset 256, offset 0 of a device allocation of 256 bytes",
                faults::write_at(out.data(), 1, 64));
   EXPECT_FAULT(memory, "at offset -8", faults::write_at(out.data(), -2, 1));
   faults::write_at(out.data(), 0, 64);
+  check(cudaDeviceSynchronize());
+}
+
+TEST(PlantedFault, WritesPastAClaimedPartAreSeenAfterTheKernel) {
+  const DeviceArray<float> block(128);
+  memory_claimed(block.data(), 20, nullptr);
+  faults::write_at(block.data(), 0, 5);
+  check(cudaDeviceSynchronize());
+  EXPECT_FAULT(memory,
+               "outside its argument 0: at offset 32, offset 0 of a device allocation of 512 bytes, in use are 20 from "
+               "offset 0",
+               faults::write_at(block.data(), 8, 5));
+  faults::write_at(block.data(), 0, 5);
+  memory_released(block.data(), 20, nullptr);
+  check(cudaDeviceSynchronize());
+}
+
+TEST(PlantedFault, WritesPastAClaimedPartByAHiddenPointerAreSeenWhenItIsGivenBack) {
+  const DeviceArray<float> block(128);
+  for (const int i : {4, 5, 40}) {
+    memory_claimed(block.data(), 20, nullptr);
+    faults::write_hidden(block.data(), i);
+    check(cudaDeviceSynchronize());
+    if (i == 4) {
+      memory_released(block.data(), 20, nullptr);
+      check(cudaDeviceSynchronize());
+      continue;
+    }
+    EXPECT_FAULT(
+        memory,
+        "something wrote outside a block of 20 bytes before it was given back: at offset " + std::to_string(4 * i),
+        memory_released(block.data(), 20, nullptr));
+  }
+}
+
+TEST(PlantedFault, NeighbouringPartsAreNoStrayWrites) {
+  const DeviceArray<float> block(128);
+  memory_claimed(block.data(), 20, nullptr);
+  memory_claimed(block.data() + 16, 20, nullptr);
+  faults::write_at(block.data() + 16, 0, 5);
+  faults::write_at(block.data(), 0, 5);
+  check(cudaDeviceSynchronize());
+  EXPECT_FAULT(memory, "at offset 60", faults::write_at(block.data() + 16, -1, 1));
+  memory_released(block.data() + 16, 20, nullptr);
+  memory_released(block.data(), 20, nullptr);
   check(cudaDeviceSynchronize());
 }
 #endif

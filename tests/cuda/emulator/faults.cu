@@ -85,6 +85,13 @@ __global__ void shuffle_after_exit_kernel() {
 
 __global__ void write_at_kernel(float* y, int offset) { y[static_cast<int>(threadIdx.x) + offset] = 1; }
 
+template <typename T>
+__global__ void read_at_kernel(const T* x, T* y, int offset) {
+  y[threadIdx.x] = x[static_cast<int>(threadIdx.x) + offset];
+}
+
+__global__ void write_hidden_kernel(Hidden hidden, int i) { hidden.y[i] = 1; }
+
 __global__ void shared_write_at_kernel(int index, float* y) {
   SHARED(float, first, [32]);
   SHARED(float, second, [32]);
@@ -195,6 +202,17 @@ void mismatched_calls() { launch(mismatched_calls_kernel, 1, 32, 0, nullptr); }
 void mismatched_masks() { launch(mismatched_masks_kernel, 1, 32, 0, nullptr); }
 void shuffle_after_exit() { launch(shuffle_after_exit_kernel, 1, 32, 0, nullptr); }
 void write_at(float* y, int offset, int threads) { launch(write_at_kernel, 1, threads, 0, nullptr, y, offset); }
+template <typename T>
+void read_at(const T* x, T* y, int offset, int threads) {
+  launch(read_at_kernel<T>, 1, threads, 0, nullptr, x, y, offset);
+}
+template void read_at(const float*, float*, int, int);
+template void read_at(const double*, double*, int, int);
+template void read_at(const bfloat16*, bfloat16*, int, int);
+template void read_at(const float16*, float16*, int, int);
+template void read_at(const std::int32_t*, std::int32_t*, int, int);
+template void read_at(const std::int64_t*, std::int64_t*, int, int);
+void write_hidden(float* y, int i) { launch(write_hidden_kernel, 1, 1, 0, nullptr, Hidden{y}, i); }
 void shared_write_at(int index, float* y) { launch(shared_write_at_kernel, 1, 1, 0, nullptr, index, y); }
 void vector_load(const float* x, float* y, int offset) { launch(vector_load_kernel, 1, 1, 0, nullptr, x, y, offset); }
 void pack_load(const float* x, float* y, int offset) { launch(pack_load_kernel, 1, 1, 0, nullptr, x, y, offset); }

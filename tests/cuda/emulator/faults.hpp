@@ -43,6 +43,16 @@ void shuffle_after_exit();
 /// y[t + offset] = 1.
 void write_at(float* y, int offset, int threads);
 
+/// y[t] = x[t + offset].
+template <typename T>
+void read_at(const T* x, T* y, int offset, int threads);
+
+/// y[i] = 1 through a pointer that the emulator does not see among the arguments.
+struct Hidden {
+  float* y;
+};
+void write_hidden(float* y, int i);
+
 /// Writes element `index` of an array of 32 in shared memory, next to another.
 void shared_write_at(int index, float* y);
 
