@@ -52,9 +52,11 @@ cudaError_t cudaStreamQuery(cudaStream_t stream) {
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
-  return call_on(stream, [&](const auto& s) {
-    if (!event->point.reached()) streams().put(s, {.run = [] {}, .after = {event->point}});
-    return cudaSuccess;
+  return call_with(event, [&](const Event& e) {
+    return call_on(stream, [&](const auto& s) {
+      if (!e.point.reached()) streams().put(s, {.run = [] {}, .after = {e.point}});
+      return cudaSuccess;
+    });
   });
 }
 
@@ -66,46 +68,54 @@ cudaError_t cudaLaunchHostFunc(cudaStream_t stream, void (*function)(void*), voi
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
-  *event = new Event;
-  return cudaSuccess;
+  return call([&] {
+    *event = streams().create_event();
+    return cudaSuccess;
+  });
 }
 
 cudaError_t cudaEventCreate(cudaEvent_t* event) { return cudaEventCreateWithFlags(event, cudaEventDefault); }
 
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
-  delete event;
-  return cudaSuccess;
-}
-
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-  return call_on(stream, [&](const auto& s) {
-    auto seconds = std::make_shared<double>(0);
-    streams().put(s, {.run = [seconds] { *seconds = now(); }});
-    event->point = streams().end_of(s);
-    event->seconds = std::move(seconds);
+  return call_with(event, [&](const Event&) {
+    streams().destroy(event);
     return cudaSuccess;
   });
 }
 
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  return call_with(event, [&](Event& e) {
+    return call_on(stream, [&](const auto& s) {
+      auto seconds = std::make_shared<double>(0);
+      streams().put(s, {.run = [seconds] { *seconds = now(); }});
+      e.point = streams().end_of(s);
+      e.seconds = std::move(seconds);
+      return cudaSuccess;
+    });
+  });
+}
+
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
-  return call([&] {
-    streams().wait("cudaEventSynchronize", event->point);
+  return call_with(event, [](const Event& e) {
+    streams().wait("cudaEventSynchronize", e.point);
     return cudaSuccess;
   });
 }
 
 cudaError_t cudaEventQuery(cudaEvent_t event) {
-  return call([&] { return query(event->point); });
+  return call_with(event, [](const Event& e) { return query(e.point); });
 }
 
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEvent_t to) {
-  return call([&] {
-    if (from->seconds == nullptr || to->seconds == nullptr) {
-      return refuse(cudaErrorInvalidResourceHandle, "cudaEventElapsedTime of an event that was never recorded");
-    }
-    if (!from->point.reached() || !to->point.reached()) return cudaErrorNotReady;
-    *milliseconds = static_cast<float>(1e3 * (*to->seconds - *from->seconds));
-    return cudaSuccess;
+  return call_with(from, [&](const Event& begin) {
+    return call_with(to, [&](const Event& end) {
+      if (begin.seconds == nullptr || end.seconds == nullptr) {
+        return refuse(cudaErrorInvalidResourceHandle, "cudaEventElapsedTime of an event that was never recorded");
+      }
+      if (!begin.point.reached() || !end.point.reached()) return cudaErrorNotReady;
+      *milliseconds = static_cast<float>(1e3 * (*end.seconds - *begin.seconds));
+      return cudaSuccess;
+    });
   });
 }
 

@@ -37,4 +37,14 @@ cudaError_t call_on(cudaStream_t handle, F&& f) {
   });
 }
 
+/// The same for a call that names an event.
+template <typename F>
+cudaError_t call_with(cudaEvent_t handle, F&& f) {
+  return call([&] {
+    Event* const event = streams().find(handle);
+    if (event == nullptr) return refuse(cudaErrorInvalidResourceHandle, "no such event; was it destroyed?");
+    return f(*event);
+  });
+}
+
 }  // namespace folio::cuda_emulated

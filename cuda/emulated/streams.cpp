@@ -74,6 +74,19 @@ void Streams::destroy(const std::shared_ptr<Stream>& stream) {
   std::erase(streams_, stream);
 }
 
+cudaEvent_t Streams::create_event() {
+  const auto handle = reinterpret_cast<cudaEvent_t>(++events_made_);
+  events_.try_emplace(handle);
+  return handle;
+}
+
+Event* Streams::find(cudaEvent_t handle) {
+  const auto found = events_.find(handle);
+  return found == events_.end() ? nullptr : &found->second;
+}
+
+void Streams::destroy(cudaEvent_t handle) { events_.erase(handle); }
+
 void Streams::put(const std::shared_ptr<Stream>& stream, Task task) {
   const auto wait_for = [&](const std::shared_ptr<Stream>& other) {
     if (const Point end = end_of(other); !end.reached()) task.after.push_back(end);

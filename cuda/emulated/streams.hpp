@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 #include "cuda/emulated/api.hpp"
@@ -41,7 +42,7 @@ struct Event {
   std::shared_ptr<double> seconds;  ///< the time at which the record ran
 };
 
-/// All streams of the device. One mutex serves every call of the runtime.
+/// All streams and events of the device. One mutex serves every call of the runtime.
 class Streams {
  public:
   std::recursive_mutex mutex;
@@ -51,6 +52,12 @@ class Streams {
   /// The stream behind a handle; null where it was never made or is gone.
   std::shared_ptr<Stream> find(cudaStream_t handle) const;
   void destroy(const std::shared_ptr<Stream>& stream);
+
+  /// A handle that no other event has had.
+  cudaEvent_t create_event();
+  /// The event behind a handle; null where it was never made or is gone.
+  Event* find(cudaEvent_t handle);
+  void destroy(cudaEvent_t handle);
 
   void put(const std::shared_ptr<Stream>& stream, Task task);
   Point end_of(const std::shared_ptr<Stream>& stream) const { return {stream, stream->issued}; }
@@ -70,8 +77,9 @@ class Streams {
   void drop_all();
   void hide(const Task& task) const;
 
-  std::vector<std::shared_ptr<Stream>> streams_;  // the default stream first
-  std::uint64_t tickets_ = 0;
+  std::vector<std::shared_ptr<Stream>> streams_;   // the default stream first
+  std::unordered_map<cudaEvent_t, Event> events_;  // by handle: a number
+  std::uint64_t tickets_ = 0, events_made_ = 0;
   std::size_t pending_ = 0;
 };
 

@@ -220,6 +220,46 @@ TEST(Streams, UnknownHandlesAreRefused) {
   EXPECT_THROW(check(cudaGetLastError()), Error);
 }
 
+TEST(Streams, EventsThatAreGoneOrNoneAreRefused) {
+  cudaEvent_t gone = nullptr;
+  check(cudaEventCreate(&gone));
+  check(cudaEventDestroy(gone));
+  const EventHandle there;
+  check(cudaEventRecord(there));
+  check(cudaEventSynchronize(there));
+  float milliseconds = 0;
+  for (const cudaEvent_t event : {gone, cudaEvent_t{}}) {
+    const cudaError_t errors[] = {cudaEventDestroy(event),
+                                  cudaEventRecord(event),
+                                  cudaEventSynchronize(event),
+                                  cudaEventQuery(event),
+                                  cudaStreamWaitEvent(nullptr, event),
+                                  cudaEventElapsedTime(&milliseconds, event, there),
+                                  cudaEventElapsedTime(&milliseconds, there, event)};
+    for (const cudaError_t error : errors) EXPECT_EQ(error, cudaErrorInvalidResourceHandle);
+  }
+  try {
+    check(cudaEventQuery(gone));
+    ADD_FAILURE() << "no error";
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("no such event; was it destroyed?"), std::string::npos) << e.what();
+  }
+}
+
+TEST(Streams, AnEventMayBeDestroyedBeforeItsWorkIsDone) {
+  const StreamHandle one(cudaStreamNonBlocking), two(cudaStreamNonBlocking);
+  const DeviceArray<float> a(8), b(8);
+  probes::fill(a.data(), 1, 8, one);
+  {
+    const EventHandle done;
+    check(cudaEventRecord(done, one));
+    check(cudaStreamWaitEvent(two, done));
+  }
+  probes::copy(a.data(), b.data(), 8, two);
+  check(cudaStreamSynchronize(two));
+  EXPECT_EQ(b.host()[7], 1.0f);
+}
+
 /// A random graph of copies over streams, each ordered by events after all that it depends on, gives what the same
 /// copies in program order give.
 FOLIO_PROPERTY(Streams, AGraphWithItsEventsIsOrdered) {
