@@ -10,6 +10,8 @@
 namespace folio::cuda_emulated {
 namespace {
 
+constexpr std::size_t parameter_limit = 32764;  // of compute capability 7.0 on, since CUDA 12.1; before, 4096
+
 struct Launches {
   std::map<std::string, std::int64_t> counts;
   std::map<std::uintptr_t, int> dynamic_limit;  // cudaFuncSetAttribute
@@ -37,6 +39,10 @@ void check_limits(const LaunchRequest& r, std::int64_t wide_grid) {
   if (wide_grid < 0 || wide_grid > 2147483647 || g.x > 2147483647u || g.y > 65535 || g.z > 65535) {
     refuse_launch("grid " + (wide_grid < 0 || wide_grid > 2147483647 ? "of " + std::to_string(wide_grid) : triple(g)) +
                   ": at most 2147483647 blocks in x, 65535 in y and z");
+  }
+  if (r.parameter_bytes > parameter_limit) {
+    refuse_launch("parameters of " + std::to_string(r.parameter_bytes) + " bytes, allowed are " +
+                  std::to_string(parameter_limit));
   }
   const auto opted = launches().dynamic_limit.find(r.kernel);
   const std::size_t limit =

@@ -43,7 +43,8 @@ struct LaunchRequest {
   cudaStream_t stream = nullptr;
   std::source_location where;
   std::shared_ptr<const void> arguments;
-  std::size_t argument_bytes = 0;
+  std::size_t argument_bytes = 0;   ///< of `arguments`
+  std::size_t parameter_bytes = 0;  ///< as the device lays them out
   void (*run_thread)(const void* arguments) = nullptr;
   void (*each_pointer)(const void* arguments, void (*visit)(int index, const void* pointer)) = nullptr;
 };
@@ -53,6 +54,14 @@ void enqueue_launch(LaunchRequest request, std::int64_t wide_grid);
 
 /// The limit that __launch_bounds__ gave the kernel, from the list [begin, end); 0 where it gave none.
 int launch_bound(std::uintptr_t kernel, const std::uintptr_t* begin, const std::uintptr_t* end);
+
+/// The bytes of a kernel's parameters, one behind the other and each aligned.
+template <typename... P>
+constexpr std::size_t bytes_of_parameters() {
+  std::size_t bytes = 0;
+  ((bytes = (bytes + alignof(P) - 1) / alignof(P) * alignof(P) + sizeof(P)), ...);
+  return bytes;
+}
 
 template <typename... P>
 struct BoundKernel {
@@ -96,6 +105,7 @@ void launch(void (*kernel)(P...), LaunchGrid grid, dim3 block, std::size_t share
   request.where = grid.where;
   request.arguments = std::move(bound);
   request.argument_bytes = sizeof(Bound);
+  request.parameter_bytes = bytes_of_parameters<P...>();
   request.run_thread = &Bound::run_thread;
   request.each_pointer = &Bound::each_pointer;
   enqueue_launch(std::move(request), grid.wide);

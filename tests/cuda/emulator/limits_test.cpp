@@ -61,6 +61,15 @@ TEST(Limits, LaunchBounds) {
             std::string::npos);
 }
 
+TEST(Limits, Parameters) {
+  const DeviceArray<float> out(1);
+  EXPECT_EQ(refusal([&] { probes::most_parameters(out.data()); }), "accepted");
+  EXPECT_EQ(out.host()[0], 7.0f);
+  EXPECT_NE(
+      refusal([&] { probes::too_many_parameters(out.data()); }).find("parameters of 32768 bytes, allowed are 32764"),
+      std::string::npos);
+}
+
 TEST(Limits, SharedMemory) {
   const DeviceArray<float> out(1);
   EXPECT_EQ(refusal([&] { faults::needs_dynamic_shared(out.data(), 48 * 1024); }), "accepted");

@@ -19,6 +19,16 @@ __global__ void uses_dynamic_kernel(float* y, int count) {
   y[0] = s[count - 1];
 }
 
+template <int count>
+struct Floats {
+  float value[count];
+};
+
+template <int count>
+__global__ void parameters_kernel(float* y, Floats<count> x) {
+  y[0] = x.value[count - 1];
+}
+
 __device__ unsigned thread_in_grid() {
   const unsigned threads = blockDim.x * blockDim.y * blockDim.z;
   const unsigned block = blockIdx.x + gridDim.x * (blockIdx.y + gridDim.y * blockIdx.z);
@@ -140,6 +150,14 @@ cudaError_t opt_in(int bytes) {
 void uses_dynamic(float* y, int bytes) {
   launch(uses_dynamic_kernel, 1, 1, bytes, nullptr, y, bytes / static_cast<int>(sizeof(float)));
 }
+template <int count>
+void pass_parameters(float* y) {
+  Floats<count> x{};
+  x.value[count - 1] = 7;
+  launch(parameters_kernel<count>, 1, 1, 0, nullptr, y, x);
+}
+void most_parameters(float* y) { pass_parameters<(32764 - 8) / 4>(y); }
+void too_many_parameters(float* y) { pass_parameters<(32768 - 8) / 4>(y); }
 void coordinates(unsigned* out, dim3 grid, dim3 block) { launch(coordinates_kernel, grid, block, 0, nullptr, out); }
 void warp_calls(const int* x, int* out, int threads, int distance, int width) {
   launch(warp_calls_kernel, 1, threads, 0, nullptr, x, out, distance, width);

@@ -12,6 +12,10 @@ void static_and_dynamic(int dynamic_bytes);
 cudaError_t opt_in(int bytes);
 void uses_dynamic(float* y, int bytes);
 
+/// Launches with parameters of 32764 bytes, all there may be, and of 32768; y[0] = the last of them.
+void most_parameters(float* y);
+void too_many_parameters(float* y);
+
 /// out[thread of the grid] = {threadIdx, blockIdx, blockDim, gridDim}: 12 numbers.
 void coordinates(unsigned* out, dim3 grid, dim3 block);
 
