@@ -76,30 +76,31 @@ bool can_be_grouped(const std::vector<MatrixProduct<T, T>>& products) {
   });
 }
 
-/// One call for all. The addresses, 24 bytes a product, go to the device first.
+/// One call for all. The addresses, 24 bytes a product, go to the device first: three arrays, each from a multiple of 16 bytes
+/// on, in case cuBLAS loads addresses in vectors.
 template <typename T>
 void gemm_grouped(const std::vector<MatrixProduct<T, T>>& products, Device device) {
-  const std::size_t n = products.size();
+  const std::size_t n = products.size(), b = n + n % 2, c = 2 * b, count = c + n;
   std::vector<cublasOperation_t> op_a, op_b;
   std::vector<int> rows, columns, inner, lda, ldb, ldc;
-  std::vector<const void*> addresses(3 * n);
+  std::vector<const void*> addresses(count);
   for (std::size_t i = 0; i < n; ++i) {
     const MatrixProduct<T, T>& p = products[i];
     op_a.push_back(operation(p.b)), op_b.push_back(operation(p.a));
     rows.push_back(as_int(p.n)), columns.push_back(as_int(p.m)), inner.push_back(as_int(p.k));
     lda.push_back(as_int(p.b.stride)), ldb.push_back(as_int(p.a.stride)), ldc.push_back(as_int(p.c_stride));
-    addresses[i] = p.b.data, addresses[n + i] = p.a.data, addresses[2 * n + i] = p.c;
+    addresses[i] = p.b.data, addresses[b + i] = p.a.data, addresses[c + i] = p.c;
   }
   const std::vector<Accumulator<T>> alpha(n, 1), beta(n, 0);
   const std::vector<int> sizes(n, 1);
-  const Tensor there = empty({static_cast<std::int64_t>(3 * n)}, {DType::int64, device});
+  const Tensor there = empty({static_cast<std::int64_t>(count)}, {DType::int64, device});
   static_assert(sizeof(void*) == sizeof(std::int64_t));
-  copy_from_host(there.ptr<std::byte>(), reinterpret_cast<const std::byte*>(addresses.data()), 3 * n * sizeof(void*));
+  copy_from_host(there.ptr<std::byte>(), reinterpret_cast<const std::byte*>(addresses.data()), count * sizeof(void*));
   const auto at = there.ptr<const void*>();
   check(cublasGemmGroupedBatchedEx(cublas(), op_a.data(), op_b.data(), rows.data(), columns.data(), inner.data(),
-                                   alpha.data(), at, type_of<T>(), lda.data(), at + n, type_of<T>(), ldb.data(),
-                                   beta.data(), there.ptr<void*>() + 2 * n, type_of<T>(), ldc.data(),
-                                   static_cast<int>(n), sizes.data(), compute_type<T>()));
+                                   alpha.data(), at, type_of<T>(), lda.data(), at + b, type_of<T>(), ldb.data(),
+                                   beta.data(), there.ptr<void*>() + c, type_of<T>(), ldc.data(), static_cast<int>(n),
+                                   sizes.data(), compute_type<T>()));
 }
 
 }  // namespace

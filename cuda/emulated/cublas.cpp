@@ -67,6 +67,13 @@ void require_aligned(const Product& p) {
   }
 }
 
+/// A caution rather than a rule of cuBLAS's manual: its kernels may load addresses in vectors.
+void require_aligned_array(char name, const void* addresses) {
+  if (reinterpret_cast<std::uintptr_t>(addresses) % 16 == 0) return;
+  throw Fault(FaultKind::alignment, std::string("grouped products: the array of the addresses of ") + name +
+                                        " must begin at a multiple of 16 bytes: " + describe_address(addresses));
+}
+
 /// Puts the work on the handle's stream; a fault of earlier work stays with the runtime, where check() finds it.
 template <typename F>
 cublasStatus_t put(const BlasHandle& handle, F&& run) {
@@ -186,6 +193,7 @@ cublasStatus_t cublasGemmGroupedBatchedEx(cublasHandle_t handle, const cublasOpe
   }
   count_launch("cublasGemmGroupedBatchedEx");
   return put(*handle, [=, products = std::move(products)]() mutable {
+    require_aligned_array('A', a), require_aligned_array('B', b), require_aligned_array('C', c);
     for (std::size_t i = 0; i < products.size(); ++i) {  // the pointers are read when it runs: they lie on the device
       Product& p = products[i];
       p.a = a[i], p.b = b[i], p.c = c[i];

@@ -1,6 +1,7 @@
 #include "cuda/cublas.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -259,6 +260,24 @@ TEST(Cublas, GroupsAskForAlignedAddressesWhereTensorCoresReadThem) {
   EXPECT_TRUE(aligned(half(5, 1)));  // 10 bytes
   EXPECT_TRUE(aligned([] { return grouped_dot<float>(4, 1, CUDA_R_32F, CUBLAS_COMPUTE_32F); }));
   EXPECT_FALSE(aligned([] { return grouped_dot<float>(4, 1, CUDA_R_32F, CUBLAS_COMPUTE_32F_FAST_TF32); }));
+}
+
+TEST(Cublas, GroupsAskForAlignedArraysOfAddresses) {
+  const DeviceArray<float> x(std::vector<float>{3}), y(1);
+  const DeviceArray<void*> addresses(std::vector<void*>{x.data(), x.data(), y.data(), y.data()});
+  const cublasOperation_t n = CUBLAS_OP_N;
+  const int one = 1;
+  const float alpha = 1, beta = 0;
+  const Handle handle;
+  const auto product = [&](int a, int b, int c) {
+    check(cublasGemmGroupedBatchedEx(handle, &n, &n, &one, &one, &one, &alpha, addresses.data() + a, CUDA_R_32F, &one,
+                                     addresses.data() + b, CUDA_R_32F, &one, &beta, addresses.data() + c, CUDA_R_32F,
+                                     &one, 1, &one, CUBLAS_COMPUTE_32F));
+    check(cudaDeviceSynchronize());
+  };
+  product(0, 0, 2);
+  EXPECT_EQ(y.host()[0], 9.0f);
+  for (const auto& [a, b, c] : {std::array{1, 0, 2}, {0, 1, 2}, {0, 0, 3}}) EXPECT_THROW(product(a, b, c), Fault);
 }
 
 TEST(Cublas, GroupsHaveResultsOfTheTypeOfTheirOperands) {
