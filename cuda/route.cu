@@ -8,7 +8,7 @@ namespace {
 constexpr int chunk = block_threads;  // choices per block
 
 /// counts[chunk, expert]. A choice that is no expert is reported and counts nowhere. Reads 4·n bytes and writes
-/// 4·chunks·experts; at so few the launch is the floor of all three.
+/// 4·chunks·experts: at so few the launch is the floor, here and of route_place.
 __global__ void __launch_bounds__(block_threads)
     route_count(const std::int32_t* chosen, std::int64_t n, std::int32_t experts, std::int32_t* counts, Report bad) {
   std::int32_t* const mine = counts + std::int64_t{blockIdx.x} * experts;
@@ -27,7 +27,8 @@ __global__ void __launch_bounds__(block_threads)
 }
 
 /// One block: offsets[e] = choices of experts before e, and counts[chunk, e] becomes the first row of that chunk's choices.
-/// Reads and writes 8·chunks·experts bytes.
+/// Moves 12·chunks·experts bytes, but latency binds: a thread goes through the chunks twice, the second time a load, then a
+/// store that the next load may not overtake, and one thread adds up the experts. Little at the presets' tens of chunks.
 __global__ void __launch_bounds__(block_threads)
     route_scan(std::int32_t* counts, std::int64_t chunks, std::int32_t experts, std::int32_t* offsets) {
   const auto first = static_cast<std::int32_t>(threadIdx.x), step = static_cast<std::int32_t>(blockDim.x);

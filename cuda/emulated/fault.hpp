@@ -8,7 +8,7 @@ namespace folio::cuda_emulated {
 
 enum class FaultKind {
   launch,     ///< a launch that the hardware would refuse
-  barrier,    ///< threads of one block that do not meet at one barrier
+  barrier,    ///< threads of one block that do not meet at one barrier; barriers are told apart by their lines
   warp,       ///< a shuffle, vote or __syncwarp whose lanes, masks or operations do not match
   memory,     ///< an address or copy outside the memory it should be in
   alignment,  ///< a vector load or store, or an atomic, at an address that is no multiple of its size

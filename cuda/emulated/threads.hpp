@@ -18,7 +18,9 @@ inline constexpr int warpSize = 32;
 enum class Vote { none, any, all, count };
 enum class WarpCall : std::uint8_t { shuffle, shuffle_up, shuffle_down, shuffle_xor, ballot, any, all, sync };
 
-/// Where the running thread waits for every other thread of its block; the votes of all are combined.
+/// Where the running thread waits for every other thread of its block; the votes of all are combined. Threads that come to
+/// barriers on different lines are a fault; one line reached by two ways, as from both branches through one function, is
+/// taken for one barrier: a compiler may copy a call, so that its address would tell apart what is one in the source.
 int wait_for_block(Vote vote, bool predicate, std::source_location where);
 
 /// Where the running lane waits for the lanes of `mask`. A lane's 4 or 8 bytes travel as `value`; `argument` is the
