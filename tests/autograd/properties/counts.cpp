@@ -7,6 +7,8 @@
 #include <map>
 #include <ostream>
 
+#include "tests/shares.hpp"
+
 namespace folio::testing {
 namespace {
 
@@ -17,15 +19,13 @@ const std::map<std::string, double> least_broadcast = {
 const std::map<std::string, double> least_masked = {
     {"where", 20},         {"clamp", 20},         {"dropout", 20},     {"cross_entropy", 10}, {"causal_attention", 30},
     {"expert_matmul", 10}, {"dispatch_rows", 10}, {"combine_rows", 10}};
-constexpr double least_multi_block = 1;
+constexpr double least_multi_block = 2.5;
 constexpr double least_strided = 40;
 constexpr double most_empty = 40;
 constexpr double least_own_entry = 30;
 constexpr double most_discarded = 10;
 /// Of fewer draws, shares are a matter of chance.
 constexpr int draws_with_shares = 20;
-/// The same of a share of one percent.
-constexpr int draws_with_blocks = 80;
 
 double least(const std::map<std::string, double>& shares, const char* op) {
   const auto found = shares.find(op);
@@ -73,8 +73,8 @@ void Counts::judge(const Property& p, const OpCase& c) const {
   EXPECT_GE(percent(broadcast_), least(least_broadcast, c.op)) << "% of the draws broadcast";
   EXPECT_GE(percent(masked_), least(least_masked, c.op)) << "% of the draws were masked";
   EXPECT_GE(percent(strided_), p.strided ? least_strided : 0) << "% of the draws were non-contiguous";
-  const bool multi_block = draws_ >= draws_with_blocks && p.largest * p.largest > elements_of_a_block_;
-  EXPECT_GE(percent(multi_block_), multi_block ? least_multi_block : 0) << "% of the draws were multi-block";
+  EXPECT_FALSE(p.largest * p.largest > elements_of_a_block_ && too_few(multi_block_, draws_, least_multi_block / 100))
+      << multi_block_ << " of " << draws_ << " draws were multi-block";
 }
 
 }  // namespace folio::testing
