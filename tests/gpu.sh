@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # On a machine with a GPU: builds for it, runs every property of the ops, their kernels and ten training steps on device
 # cuda, then compute-sanitizer where it is present, then the benchmarks, and ends with one table of all figures. Exit code 1
-# where a test failed or the sanitizer complained, 2 where nothing could be run.
+# where a test or a benchmark failed, or the sanitizer complained or did not end in time; 2 where nothing could be run.
 #   bash tests/gpu.sh [options]
 #   --no-install   take the packages as they are
 #   --only STAGES  of build, test, sanitize, bench, with commas: those alone
@@ -85,11 +85,13 @@ test_time=$SECONDS
 # ── compute-sanitizer, over one property of every op and the kernels that no op records ──────────────────────────────
 # TOOL PROGRAM FILTER
 sanitize() {
-  local log=$build/$1-$2.log verdict='no report'
+  local log=$build/$1-$2.log verdict='no report' limit=300 code
   echo "gpu.sh: $1 over $2 $3"
-  RC_PARAMS="${RC_PARAMS%% max_success*} max_success=4" timeout 300 "$sanitizer" --tool "$1" --error-exitcode 9 \
+  RC_PARAMS="${RC_PARAMS%% max_success*} max_success=4" timeout $limit "$sanitizer" --tool "$1" --error-exitcode 9 \
     --report-api-errors no "$build/tests/cuda/ops/$2" --gtest_filter="$3" >"$log" 2>&1 </dev/null || {
-    failed=1 verdict="FAILED with exit code $?: see $log"
+    code=$? failed=1
+    verdict="FAILED with exit code $code: see $log"
+    ((code != 124)) || verdict="did not end within $limit s: see $log"
     grep -e '=========' -e FAILED "$log" | head -n 20 || true
   }
   sanitized+=("$1, $2 $3: $verdict")
@@ -108,16 +110,18 @@ sanitize_time=$SECONDS
 
 # ── Benchmarks ───────────────────────────────────────────────────────────────────────────────────────────────────────
 measured='^(op/.*/deepseek-shakespeare-v3/|step/(shakespeare-char|deepseek-shakespeare)/|decode/shakespeare-char/)'
-SECONDS=0 files=()
+SECONDS=0 files=() gaps=()
 if on bench; then
   for dtype in f32 bf16; do
     echo "gpu.sh: benchmarks in $dtype"
-    file=$build/bench-$dtype.json
+    file=$build/bench-$dtype.json log=$build/bench-$dtype.log
     rm -f "$file"
     "$bench" --device cuda --dtype $dtype --benchmark_filter="$measured" --benchmark_min_time="$seconds" \
-      --benchmark_out="$file" --benchmark_out_format=json >/dev/null 2>"$work/err" || {
-      tail -n 1 "$work/err"
-      [[ $dtype == bf16 ]] || failed=1  # an op without 16-bit kernels has a gap in the table
+      --benchmark_out="$file" --benchmark_out_format=json >/dev/null 2>"$log" || {
+      gaps+=("benchmarks in $dtype: FAILED with exit code $?, so figures are missing below; the last of $log:"
+        "$({ grep . "$log" || echo 'nothing was said'; } | tail -n 3 | sed 's/^/    /')")
+      failed=1
+      printf '%s\n' "${gaps[@]: -2}"
     }
     [[ ! -s $file ]] || files+=("$file")
   done
@@ -132,6 +136,7 @@ bench_time=$SECONDS
   echo "tests: $tests"
   ((${#sanitized[@]} == 0)) || printf '%s\n' "${sanitized[@]}"
   echo "seconds: build $build_time, tests $test_time, sanitizer $sanitize_time, benchmarks $bench_time"
+  ((${#gaps[@]} == 0)) || printf '%s\n' "${gaps[@]}"
   if ((${#files[@]})); then bash tests/bench/table.sh "${files[@]}"; fi
 } | tee "$build/report.txt" || failed=1
 ((failed == 0)) || echo "gpu.sh: FAILED"

@@ -18,10 +18,11 @@ echo "100% tests passed, ${BAD_TESTS:-0} tests failed out of 3"
 exit "${BAD_TESTS:-0}"
 END
 program bin/compute-sanitizer <<'END'
-[[ $* == *"--tool ${BAD_TOOL:-none} "* ]] && echo '========= a hazard' && exit 9
+[[ $* == *"--tool ${BAD_TOOL:-none} "* ]] && echo '========= a hazard' && exit "${BAD_CODE:-9}"
 exit 0
 END
 program build/tests/bench/bench <<END
+[[ \$* == *"--dtype \${BAD_DTYPE:-none} "* ]] && printf 'bench: %s\\n' 'op/add began' 'cudaErrorIllegalAddress' >&2 && exit 2
 arguments=()
 for argument; do
   case \$argument in
@@ -51,5 +52,15 @@ BAD_TESTS=1 run --only test
 { [ $? = 1 ] && [ "$(tail -n 1 out)" = 'gpu.sh: FAILED' ]; } || fail "a failed test is no failure: $(tail -n 1 out)"
 BAD_TOOL=racecheck run --only sanitize
 { [ $? = 1 ] && grep -q '^racecheck, .*: FAILED with exit code 9' out; } || fail "a race is no failure: $(tail -n 3 out)"
+BAD_TOOL=memcheck BAD_CODE=124 run --only sanitize
+{ [ $? = 1 ] && grep -q '^memcheck, .*: did not end within 300 s: see ' out && ! grep -q 'exit code 124' out; } ||
+  fail "a sanitizer that takes too long: $(grep ^memcheck out)"
+for dtype in f32 bf16; do
+  BAD_DTYPE=$dtype run --only bench
+  { [ $? = 1 ] && [ "$(tail -n 1 out)" = 'gpu.sh: FAILED' ]; } || fail "benchmarks that crash in $dtype are no failure: $(tail -n 1 out)"
+  grep -q "^benchmarks in $dtype: FAILED with exit code 2, so figures are missing" build/report.txt || fail "the report hides a crash in $dtype"
+  grep -q '^    bench: cudaErrorIllegalAddress$' build/report.txt || fail "the report does not say why $dtype crashed"
+  grep -q '^step/tiny ' build/report.txt || fail "a crash in $dtype loses the other dtype's figures"
+done
 [ "$failures" = 0 ] || exit 1
 echo "all as expected"
