@@ -109,7 +109,8 @@ fi
 sanitize_time=$SECONDS
 
 # ── Benchmarks ───────────────────────────────────────────────────────────────────────────────────────────────────────
-measured='^(op/.*/deepseek-shakespeare-v3/|step/(shakespeare-char|deepseek-shakespeare)/|decode/shakespeare-char/)'
+measured='^((op|update)/.*/deepseek-shakespeare-v3/|step/(shakespeare-char|deepseek-shakespeare)/|decode/shakespeare-char/'
+measured+='|routing/(shakespeare-char|deepseek-shakespeare-v3)/)'
 SECONDS=0 files=() gaps=()
 if on bench; then
   for dtype in f32 bf16; do

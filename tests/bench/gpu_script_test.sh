@@ -27,7 +27,10 @@ arguments=()
 for argument; do
   case \$argument in
     cuda) argument=cuda-emulated ;;
-    --benchmark_filter=*) argument='--benchmark_filter=^(op/(add|linear/q_a)|step)/tiny(/|\$)' ;;
+    --benchmark_filter=*)
+      '$bench' --ceilings=0 --benchmark_list_tests "\$argument" >'$work/selected'
+      argument='--benchmark_filter=^(op/(add|linear/q_a)|update/sgd|step|routing)/tiny(/|\$)'
+      ;;
   esac
   arguments+=("\$argument")
 done
@@ -42,8 +45,15 @@ for line in '^commit: ' '^processor: ' '^GPU: Pretend 9000, compute capability 9
   '^memcheck, test_cuda_real_properties Layouts\.\*: no report$' '^synccheck, test_cuda_real_ops CudaKernels\.\*: no report$' \
   '^\(1\) Folio emulated device, .* in float32: matrix product by TF32 .*, copy ' '^\(2\) Folio emulated device, .* in bfloat16: ' \
   '^op/add/tiny/backward +\(1\) +[0-9.]+ us +[^ ]+ [GT]B/s +[0-9]+ %' '^op/linear/q_a/tiny/forward +\(1\) .* [GT]FLOP/s +[0-9]+ %' \
+  '^update/sgd/tiny +\(1\) +[0-9.]+ us +[^ ]+ [GT]B/s +[0-9]+ % +\(2\) -$' '^routing/tiny/expert_wise +\(1\) .* tokens/s' \
   '^step/tiny +\(1\) +[0-9.]+ ms +[1-9][0-9]* tokens/s +[0-9]+ % +[1-9][0-9]* MiB'; do
   grep -q -E "$line" build/report.txt || fail "the report has no line '$line'"
+done
+for name in op/swiglu update/adamw update/sgd update/ema update/clip; do
+  grep -q "^$name/deepseek-shakespeare-v3/" selected || fail "gpu.sh does not measure $name"
+done
+for name in step/deepseek-shakespeare decode/shakespeare-char routing/shakespeare-char/expert_wise routing/deepseek-shakespeare-v3/sort; do
+  grep -q "^$name/" selected || fail "gpu.sh does not measure $name"
 done
 diff <(sed -n '/^command: /,$p' out) <(sed -n '/^command: /,$p' build/report.txt) || fail "the output does not end with the report"
 

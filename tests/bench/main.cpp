@@ -39,14 +39,17 @@ int run(const Arguments& arguments, const std::string& program, std::vector<std:
   require(argc == 1, [&] { return std::string("unknown argument '") + argv[1] + "'"; });
 
   Place place = chosen_place(arguments.device, dtypes.at(arguments.dtype));
-  require(place.device != Device::cpu || !arguments.tf32, [] {
+  require(place.device != Device::cpu || !arguments.tf32.value_or(false), [] {
     return std::string("--tf32 is for matrix products on a GPU: give --device cuda or cuda-emulated too");
   });
   set_tf32(arguments.tf32.value_or(place.device == Device::cuda));
   place.ceilings = measure_ceilings(place, arguments.ceilings);
   benchmark::AddCustomContext("device", place.description() + ", in " + name_of(place.dtype));
   benchmark::AddCustomContext("ceilings", place.ceilings.description());
-  for (const char* preset : {"tiny", "shakespeare-char", "deepseek-shakespeare-v3"}) register_ops(preset, place);
+  for (const char* preset : {"tiny", "shakespeare-char", "deepseek-shakespeare-v3"}) {
+    register_ops(preset, place);
+    register_updates(preset, place);
+  }
   for (const examples::Preset& preset : examples::all_presets()) register_step(preset.name, place);
   for (const char* preset : {"tiny", "shakespeare-char"}) {
     register_growth(preset, place);

@@ -14,7 +14,7 @@ case $device in
     filter='/tiny(/|$)' ceilings='multiply-add [1-9][0-9]* GFLOP/s, matrix product by eigen [1-9].* GFLOP/s'
     others='growth/tiny/experts:8 routing/tiny/token_wise'
     ;;
-  *) filter='^(op/.*|step|decode|routing)/tiny(/|$)' ceilings='matrix product by TF32 [0-9.]*[1-9].* GFLOP/s' others='' ;;
+  *) filter='^((op|update)/.*|step|decode|routing)/tiny(/|$)' ceilings='matrix product by TF32 [0-9.]*[1-9].* GFLOP/s' others='' ;;
 esac
 run=("$bench" --device "$device" --ceilings=0 "--benchmark_filter=$filter")
 names=$("${run[@]}" --benchmark_list_tests)
@@ -28,6 +28,7 @@ for name in $names; do
     # Views move nothing.
     op/reshape/*/forward* | op/permute/*/forward* | op/expand/*/forward* | op/slice/*/forward* | op/split/*/forward*)
       wanted=' GB/s=0 share=0$' ;;
+    update/* | routing/tiny/sort/*) wanted=' GB/s=[0-9.]*[1-9].* share=[0-9.]*[1-9]' ;;
     op/*) wanted=' G(FLOP|B)/s=[0-9.]*[1-9].* share=[0-9.]*[1-9]' ;;
     step/* | growth/*) wanted=' GFLOP/s=[0-9.]*[1-9].* peak_MiB=[1-9].* share=[0-9.]*[1-9].* tokens/s=[1-9]' ;;
     *) wanted=' tokens/s=[1-9]' ;;
@@ -40,7 +41,7 @@ for op in $ops; do
     grep -q -E "^op/$op/(.*/)?tiny/$way" <<<"$names" || fail "op $op has no benchmark $way"
   done
 done
-for part in step/tiny decode/tiny/position:1/ routing/tiny/expert_wise $others; do
+for part in step/tiny decode/tiny/position:1/ routing/tiny/expert_wise routing/tiny/sort update/{adamw,sgd,ema,clip}/tiny $others; do
   grep -q -F "$part" <<<"$names" || fail "there is no benchmark $part"
 done
 
