@@ -63,7 +63,10 @@ void add_options(CLI::App& app, Arguments& a) {
       ->check(CLI::IsMember({"f32", "bf16", "f16"}));
   app.add_option("--data", a.data, "the text; otherwise it is looked for, and downloaded if need be");
   app.add_option("--out", a.out, "folder of the run; runs/PRESET-TIME if not given");
-  app.add_option("--set", a.settings, "key=value: any setting of the model or of the training")
+  app.add_option("--set", a.settings, "any setting of the model or of the training; as often as there are some to set")
+      ->type_name("key=value")
+      ->expected(1)
+      ->take_all()
       ->allow_extra_args(false);
   app.add_flag("--profile", a.profile,
                "print where the time of the steps goes, and write trace.json for ui.perfetto.dev");

@@ -59,6 +59,9 @@ refuses "a number of steps that nothing holds" 'steps: takes a whole number' "$b
 refuses "a negative seed" 'seed: takes' "$bin/train" --preset tiny --seed -1
 refuses "an infinite learning rate" 'lr: takes a number above 0' "$bin/train" --preset tiny --lr inf
 refuses "an infinite decay" 'weight_decay must be a number' "$bin/train" --preset tiny --set weight_decay=inf
+prints "how settings are given" '^ +--set key=value  ' "$bin/train" --help
+prints "several settings" '^parameters: total 677,568, ' "$bin/train" --preset tiny --set num_hidden_layers=3 --set=num_routed_experts=16 --count
+refuses "two settings behind one --set" 'steps=3' "$bin/train" --preset tiny --set batch=2 steps=3 --count
 refuses "a setting without a value" 'key=value' "$bin/train" --preset tiny --set steps
 refuses "a vocabulary smaller than the text's" 'more than vocab_size = 3' "$bin/train" --preset tiny --set vocab_size=3
 refuses "a folder without a name" 'no name' "$bin/train" --preset tiny --out ''
