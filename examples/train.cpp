@@ -98,6 +98,12 @@ std::string counted(const ParameterCount& count) {
   return "parameters: total " + data::with_thousands(count.total) + ", active " + data::with_thousands(count.active);
 }
 
+/// Who multiplies the matrices of a run there.
+std::string products_on(Device device) {
+  if (device == Device::cuda) return "cuBLAS";
+  return device == Device::cuda_emulated ? "cuBLAS, emulated" : name_of(gemm_provider());
+}
+
 /// Whether the run is to end before its last step: a signal came, or what it prints is lost.
 bool ended() { return interrupt() != 0 || !std::cout; }
 
@@ -176,7 +182,7 @@ int train(const Arguments& arguments, const std::vector<std::string>& command) {
   }
   if (arguments.gemm) set_gemm_provider(*arguments.gemm);
   const Device device = chosen_device(arguments.device);
-  require(device != Device::cpu || !arguments.tf32, [] {
+  require(device != Device::cpu || !arguments.tf32.value_or(false), [] {
     return std::string("--tf32 is for matrix products on a GPU: give --device cuda or cuda-emulated too");
   });
   set_tf32(arguments.tf32.value_or(device == Device::cuda));
@@ -193,7 +199,7 @@ int train(const Arguments& arguments, const std::vector<std::string>& command) {
                        preset.model.vocab_size);
   });
   const data::Corpus corpus = data::make_corpus(text.text, tokenizer, preset.model.context, preset.training.tunes());
-  require_memory(preset, available_memory());
+  if (device != Device::cuda) require_memory(preset, available_memory());  // a GPU tells by itself what does not fit
 
   note_interrupts();
   RunFolder folder(arguments.out.value_or(default_run_folder(preset.name)));
@@ -202,7 +208,7 @@ int train(const Arguments& arguments, const std::vector<std::string>& command) {
   model.to(device);
   std::cout << counted(count_parameters(preset.model)) << "\n"
             << fmt::format("{} threads, matrix products by {}{}; {} tokens to train on, {}{} to validate on",
-                           num_threads(), name_of(gemm_provider()),
+                           num_threads(), products_on(device),
                            in_halves ? fmt::format(" in {}", name_of(preset.model.dtype)) : "",
                            data::with_thousands(std::ssize(corpus.train)), preset.training.tunes() ? "the next " : "",
                            data::with_thousands(std::ssize(corpus.validation)))

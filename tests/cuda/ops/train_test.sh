@@ -6,14 +6,17 @@ bin=$1 device=$2
 # shellcheck source=tests/examples/workspace.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../../examples/workspace.sh"
 
+declare -A blas=([cuda]=cuBLAS [cuda-emulated]='cuBLAS, emulated')
+products=${blas[$device]}
 small=(--preset tiny --steps 10 --set sample_tokens=0 --set log_every=1)
 losses() { sed -n 's/.*"step":\([0-9]*\),.*"loss":\([0-9.e+-]*\),.*/\1 \2/p' "$1/metrics.jsonl"; }
 # same_training DTYPE EARLY MOST: on both devices the losses differ by no more than EARLY over the first five steps and by no
 # more than MOST over all ten, relatively.
 same_training() {
-  "$bin/train" "${small[@]}" --dtype "$1" --out "$1-cpu" >out 2>&1 || fail "train in $1 on the CPU: $(tail -n 3 out)"
+  "$bin/train" "${small[@]}" --dtype "$1" --no-tf32 --out "$1-cpu" >out 2>&1 || fail "train in $1 on the CPU: $(tail -n 3 out)"
   "$bin/train" "${small[@]}" --dtype "$1" --device "$device" --no-tf32 --out "$1-there" >out 2>&1 ||
     fail "train in $1 on $device: $(tail -n 3 out)"
+  grep -q "^1 threads, matrix products by $products\( in \|; \)" out || fail "train on $device says: $(grep products out)"
   grep -Eq "^memory of $device: at most [0-9.]+ MiB in tensors at once, [0-9.]+ MiB taken from the device\$" out ||
     fail "train does not say what memory it took: $(tail -n 4 out)"
   paste <(losses "$1-cpu") <(losses "$1-there") | awk -v dtype="$1" -v early="$2" -v most="$3" '
@@ -38,6 +41,9 @@ done
 cmp -s text-cpu "text-$device" || fail "generate: '$(cat text-cpu)' on cpu, '$(cat "text-$device")' on $device"
 
 refuses "TensorFloat-32 on the CPU" 'train: --tf32 is for matrix products on a GPU' "$bin/train" "${small[@]}" --tf32 --out none
+# A GPU's memory is its own, and what it says of it comes of the first step.
+[ "$device" = cuda ] || refuses "a batch that memory cannot hold" 'out of memory.*--batch [0-9]+ might fit' \
+  "$bin/train" --preset tiny --batch 10000000 --device "$device" --out none
 refuses "an unknown device" "no device 'quantum'; there are cpu, cuda and cuda-emulated" "$bin/train" --preset tiny --device quantum
 refuses "no GPU" 'device cuda-emulated runs the same' env CUDA_VISIBLE_DEVICES= "$bin/train" --preset tiny --device cuda --out none
 exit $((failures > 0))
