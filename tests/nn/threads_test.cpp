@@ -66,6 +66,7 @@ TEST(Threads, MayEvaluateOneModelAtOnce) {
   std::array<int, 4> right = {};
   {
     std::vector<std::jthread> threads;
+    threads.reserve(right.size());
     for (int& count : right) {
       threads.emplace_back([&] {
         set_num_threads(1);
