@@ -2,11 +2,11 @@
 // dv = (dw − Σ dw·v/(Σ v + 1e-20))·factor/(Σ v + 1e-20), dlogits = Jᵀ(ds + dv), J of s or, for dv, of v:
 //   sigmoid s(1 − s), softmax diag s − s·sᵀ, √softplus (1 − e^−s²)/2s
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <vector>
 
 #include "autograd/cpu/lanes.hpp"
+#include "autograd/cpu/select.hpp"
 #include "autograd/ops/op.hpp"
 
 namespace folio {
@@ -31,35 +31,19 @@ void score_rows(Score score, T* x, std::int64_t rows, std::int64_t width) {
   });
 }
 
-/// The k best of value[0 … n), best first: NaN, then the largest, ties toward the lowest index.
+/// Sets the values of groups that lose to −∞. `order` has room for as many indices as there are values.
 template <class T>
-void best_of(const T* value, std::int64_t n, std::int64_t k, std::int32_t* best) {
-  const auto precedes = [](T a, T b) { return a > b || (std::isnan(a) && !std::isnan(b)); };
-  for (std::int64_t i = 0; i < n; ++i) {
-    std::int64_t at = std::min(i, k);
-    for (; at > 0 && precedes(value[i], value[best[at - 1]]); --at) {
-      if (at < k) best[at] = best[at - 1];
-    }
-    if (at < k) best[at] = static_cast<std::int32_t>(i);
-  }
-}
-
-/// Sets the values of groups that lose to −∞.
-template <class T>
-void strike_losers(const GateOptions& o, std::vector<T>& value) {
+void strike_losers(const GateOptions& o, std::vector<T>& value, std::int32_t* order) {
   const std::int64_t members = std::ssize(value) / o.n_group;
   const std::int64_t counted = o.group_score == GroupScore::max ? 1 : std::min<std::int64_t>(2, members);
   std::vector<T> worth;
-  std::int32_t best[2] = {};
   for (const T* group = value.data(); group < value.data() + value.size(); group += members) {
-    best_of(group, members, counted, best);
-    worth.push_back(counted == 1 ? group[best[0]] : group[best[0]] + group[best[1]]);
+    cpu::best_of(group, members, counted, order);
+    worth.push_back(counted == 1 ? group[order[0]] : group[order[0]] + group[order[1]]);
   }
-  std::vector<std::int32_t> order(worth.size());
-  best_of(worth.data(), o.n_group, o.n_group, order.data());
+  cpu::best_of(worth.data(), o.n_group, o.n_group, order);
   for (std::int64_t i = o.topk_group; i < o.n_group; ++i)
-    std::fill_n(value.begin() + order[static_cast<std::size_t>(i)] * members, members,
-                -std::numeric_limits<T>::infinity());
+    std::fill_n(value.begin() + order[i] * members, members, -std::numeric_limits<T>::infinity());
 }
 
 /// dx += Jᵀ·g for the scores s of one row.
@@ -94,16 +78,17 @@ void cpu::choose_experts(const Tensor& logits, const Tensor& bias, const GateOpt
         score_rows(o.score, biased.ptr<T>() + begin * n, end - begin, n);
       }
       std::vector<T> value(static_cast<std::size_t>(n));
+      std::vector<std::int32_t> order(value.size());
       for (std::int64_t t = begin; t < end; ++t) {
         const Row<T> v((biased.defined() ? biased : scores).ptr<T>() + t * n, n);
         MutableRow<T> all(value.data(), n);
         all = v;
         if (!biased.defined()) all += b;
-        if (o.n_group > 1) strike_losers(o, value);
-        auto* best = chosen.ptr<std::int32_t>() + t * k;
-        best_of(value.data(), n, k, best);
+        if (o.n_group > 1) strike_losers(o, value, order.data());
+        best_of(value.data(), n, k, order.data());
+        std::copy_n(order.data(), k, chosen.ptr<std::int32_t>() + t * k);
         MutableRow<T> w(weights.ptr<T>() + t * k, k);
-        for (std::int64_t r = 0; r < k; ++r) w[r] = v[best[r]];
+        for (std::int64_t r = 0; r < k; ++r) w[r] = v[order[static_cast<std::size_t>(r)]];
         if (o.norm_topk_prob) w /= w.sum() + static_cast<T>(least_sum_of_scores);
         w *= static_cast<T>(o.routed_scaling_factor);
       }

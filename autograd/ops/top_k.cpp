@@ -1,11 +1,9 @@
 // y = the k largest of each row of x, with their indices      dx = dy at those indices, 0 elsewhere
 // Largest first; ties go to the lowest index; NaN is beyond every number.
-#include <algorithm>
-#include <cmath>
-#include <numeric>
 #include <vector>
 
 #include "autograd/cpu/elementwise.hpp"
+#include "autograd/cpu/select.hpp"
 #include "autograd/ops/op.hpp"
 
 namespace folio {
@@ -19,12 +17,7 @@ void cpu::top_k(const Tensor& x, Tensor& y, Tensor& index) {
       std::vector<std::int32_t> order(static_cast<std::size_t>(n));
       for (std::int64_t row = begin; row < end; ++row) {
         const T* in = x.ptr<T>() + row * n;
-        std::iota(order.begin(), order.end(), 0);
-        std::partial_sort(order.begin(), order.begin() + k, order.end(), [in](std::int32_t a, std::int32_t b) {
-          const bool a_nan = std::isnan(in[a]), b_nan = std::isnan(in[b]);
-          if (a_nan != b_nan) return a_nan;
-          return in[a] > in[b] || (!(in[a] < in[b]) && a < b);
-        });
+        best_of(in, n, k, order.data());
         for (std::int64_t i = 0; i < k; ++i) {
           index.ptr<std::int32_t>()[row * k + i] = order[static_cast<std::size_t>(i)];
           y.ptr<T>()[row * k + i] = in[order[static_cast<std::size_t>(i)]];
