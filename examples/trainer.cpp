@@ -108,26 +108,34 @@ double Trainer::Figures::loss() const {
   return sum;
 }
 
-void Trainer::check(const Figures& f, bool may_skip) const {
+bool Trainer::counts(const Figures& f) {
   const double loss = f.loss();
   if (!std::isfinite(loss))
     throw Diverged(fmt::format("step {}: the loss is {}", f.step, std::abs(loss)) + calmer(f.lr));
-  require(may_skip || std::isfinite(f.clipped.norm()), [&] {
+  const std::string not_finite = f.clipped.not_finite();
+  if (scaler_ ? scaler_->update(not_finite.empty()) : not_finite.empty()) return true;
+  require(scaler_.has_value(), [&] {
     return fmt::format(
                "step {}: the loss is {:.4f}, and the gradient of '{}' is not finite and does not reach the weights",
-               f.step, loss, f.clipped.not_finite()) +
+               f.step, loss, not_finite) +
            calmer(f.lr);
   });
+  log_.skipped(f.step, scaler_->scale(), scaler_->skipped());
+  require(scaler_->scale() >= 1, [&] {
+    return fmt::format("step {}: gradients overflow float16 even with a loss scale of {}: use --dtype bf16", f.step,
+                       scaler_->scale());
+  });
+  return false;
 }
 
 void Trainer::settle() {
   const std::optional<Figures> figures = std::exchange(unsettled_, std::nullopt);
   if (!figures) return;
-  check(*figures, false);
+  if (!counts(*figures)) optimizer_->set_steps(optimizer_->steps() - 1);
   log_.progress(figures->step, figures->loss());
 }
 
-std::vector<HostCopy> Trainer::gradients(std::int64_t n, double scale, StepMetrics* logged) {
+std::vector<HostCopy> Trainer::gradients(std::int64_t n, StepMetrics* logged) {
   std::vector<HostCopy> losses;
   const double share = 1.0 / static_cast<double>(settings_.accumulate);
   ProfileSection part;
@@ -137,8 +145,9 @@ std::vector<HostCopy> Trainer::gradients(std::int64_t n, double scale, StepMetri
     part.next("forward");
     Tape tape;
     const LanguageModelLoss loss = model_.losses(inputs, targets);
+    settle();  // the step before, whose figures came while this forward pass waited for its experts' loads
     part.next("backward");
-    tape.backward(loss.total, full({}, share * scale, loss.total.options()));
+    tape.backward(loss.total, full({}, share * loss_scale(), loss.total.options()));
     part.next("metrics");
     losses.emplace_back(loss.cross_entropy);
     if (logged != nullptr) logged->accuracy += share * accuracy(loss.logits, targets);
@@ -166,7 +175,7 @@ std::int64_t Trainer::largest_batch(std::size_t reach) {
     release_cached_memory(device);
     try {
       StepMetrics metrics;
-      gradients(1, 1, &metrics);
+      gradients(1, &metrics);
       optim::first_not_finite(model_.parameters());
       return static_cast<double>(held_memory(device));
     } catch (const OutOfMemory&) {
@@ -188,41 +197,27 @@ void Trainer::try_step(std::int64_t n) {
   metrics.step = n;
   const bool swept = settings_.due(settings_.validate_every, n);
   const bool logged = n == 1 || settings_.due(settings_.log_every, n) || swept;
-  const double scale = scaler_ ? scaler_->scale() : 1;
-  std::vector<HostCopy> losses = gradients(n, scale, logged ? &metrics : nullptr);
-  settle();  // of the step before, whose figures have come by now
+  std::vector<HostCopy> losses = gradients(n, logged ? &metrics : nullptr);
   ProfileSection part;
   part.next("clip");
   metrics.lr = schedule_(n - 1);
   optimizer_->set_lr(metrics.lr);
   Figures figures{n, metrics.lr, std::move(losses),
-                  optim::clip_by_global_norm(model_.parameters(), settings_.clip, scale)};
+                  optim::clip_by_global_norm(model_.parameters(), settings_.clip, loss_scale())};
   // On a GPU the host does not wait for figures that nobody is to see: the device itself keeps what is not finite from the
   // weights, and the next step tells.
-  const bool now = logged || scaler_ || model_.options().device == Device::cpu;
-  const bool skipped = scaler_ && !scaler_->update(figures.clipped.not_finite().empty());
-  if (now) check(figures, skipped);
-  std::vector<RouterStatistics> routers;
-  if (skipped) {
-    part.next("skipped step");
-    optimizer_->zero_grad();
-    routers = model_.statistics();
-    model_.reset_statistics();
-    log_.skipped(n, scaler_->scale(), scaler_->skipped());
-    require(scaler_->scale() >= 1, [&] {
-      return fmt::format("step {}: gradients overflow float16 even with a loss scale of {}: use --dtype bf16", n,
-                         scaler_->scale());
-    });
-  } else {
-    part.next("optimizer");
+  const bool now = logged || model_.options().device == Device::cpu;
+  part.next("optimizer");
+  if (!now || counts(figures))
     optimizer_->step(figures.clipped);
-    if (ema_) {
-      part.next("average");
-      ema_->update();
-    }
-    part.next("router bias");
-    routers = model_.update_router_bias();
+  else
+    optimizer_->zero_grad();
+  if (ema_) {
+    part.next("average");
+    ema_->update();
   }
+  part.next("router bias");
+  const std::vector<RouterStatistics> routers = model_.update_router_bias();
   part.end();
   if (n == 1 && settings_.steps > 1) Profile::forget_warm_up();
   window_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

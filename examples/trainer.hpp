@@ -29,7 +29,8 @@ std::optional<Validation> validate(DeepSeekLM& model, const std::vector<std::int
                                    const std::function<bool(std::int64_t, std::int64_t)>& goes_on = {});
 
 /// The training loop: micro-batches → gradients → clipping → AdamW or Muon → router bias → validation where it is due, and what of
-/// it is worth telling. In float16 the loss is scaled, and a step whose gradients overflow is skipped, counted and told.
+/// it is worth telling. In float16 the loss is scaled, and a step whose gradients overflow is counted and told, and skipped by
+/// the optimizer: the router bias, which follows the loads, and the average move as in any other.
 class Trainer {
  public:
   /// `stopped` says whether the run is to end before its last step.
@@ -81,12 +82,15 @@ class Trainer {
   /// The most windows per micro-batch that fit where `reach` bytes can be held, by what one and two took; tried, too. 0
   /// where not even one does. Gradients and statistics are lost.
   std::int64_t largest_batch(std::size_t reach);
-  /// Adds the gradients of the step's micro-batches up, each loss times `scale`, and returns the losses. `logged` gets their
-  /// accuracy.
-  std::vector<HostCopy> gradients(std::int64_t n, double scale, StepMetrics* logged);
-  /// Throws what a loss or a gradient that is not finite deserves; a gradient that is not may be skipped instead.
-  void check(const Figures& figures, bool may_skip) const;
-  /// Checks and shows the step before, where that has not been done yet.
+  /// Adds the gradients of the step's micro-batches up, each loss times loss_scale(), and returns the losses. `logged` gets
+  /// their accuracy. Settles the step before, on which that scale depends.
+  std::vector<HostCopy> gradients(std::int64_t n, StepMetrics* logged);
+  double loss_scale() const { return scaler_ ? scaler_->scale() : 1; }
+  /// Whether the gradients of the step with these figures move the weights: in float16 they do not where they overflow, which
+  /// moves the loss scale. Throws what a loss, or any other gradient, that is not finite deserves.
+  bool counts(const Figures& figures);
+  /// Judges and shows the step before, where that has not been done yet. A step that the device itself has kept from the
+  /// weights no longer counts among the optimizer's.
   void settle();
 
   DeepSeekLM& model_;
