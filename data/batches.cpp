@@ -7,6 +7,7 @@
 #include <string>
 
 #include "autograd/error.hpp"
+#include "data/shuffle.hpp"
 
 namespace folio::data {
 namespace {
@@ -27,15 +28,25 @@ void demand(std::span<const std::int32_t> tokens, std::int64_t batch, std::int64
 }  // namespace
 
 RandomBatches::RandomBatches(std::span<const std::int32_t> tokens, std::int64_t batch, std::int64_t context,
-                             std::uint64_t seed, std::uint64_t stream)
-    : tokens_(tokens), batch_(batch), context_(context), stream_{seed, stream} {
+                             std::uint64_t seed, Sampling sampling, std::uint64_t stream)
+    : tokens_(tokens), batch_(batch), context_(context), sampling_(sampling), stream_{seed, stream} {
   demand(tokens, batch, context, context + 1);
+  windows_ = std::max<std::int64_t>(1, (std::ssize(tokens) - 1) / context - 1);
+}
+
+std::int64_t RandomBatches::start(std::int64_t draw) const {
+  const auto below = [&](std::int64_t i, std::int64_t places) {
+    return static_cast<std::int64_t>(stream_.uniform(i) * static_cast<double>(places));
+  };
+  if (sampling_ == Sampling::independent) return below(draw, std::ssize(tokens_) - context_);
+  const std::int64_t epoch = draw / windows_;
+  const std::int64_t first = below(epoch, std::ssize(tokens_) - windows_ * context_);
+  return first + shuffled(draw % windows_, windows_, {stream_.key, stream_.stream + 1}, epoch) * context_;
 }
 
 std::vector<std::int64_t> RandomBatches::starts(std::int64_t step) const {
-  const auto places = static_cast<double>(std::ssize(tokens_) - context_);
-  const auto draw = [&](std::int64_t i) { return static_cast<std::int64_t>(stream_.uniform(i) * places); };
-  return views::iota(step * batch_, (step + 1) * batch_) | views::transform(draw) | ranges::to<std::vector>;
+  const auto start_of = [&](std::int64_t draw) { return start(draw); };
+  return views::iota(step * batch_, (step + 1) * batch_) | views::transform(start_of) | ranges::to<std::vector>;
 }
 
 Batch RandomBatches::operator[](std::int64_t step) const {

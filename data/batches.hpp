@@ -18,25 +18,40 @@ struct Batch {
 /// The random stream from which windows are drawn unless told otherwise: far from those that are counted from 0.
 inline constexpr std::uint64_t window_stream = 0x77696e646f777300;
 
-/// Batches of windows that start anywhere in the tokens, each start as likely as any other. The batch of a step is a
-/// pure function of (tokens, batch, context, seed, stream, step): nothing is kept between steps, so a run resumes
-/// anywhere. Window r of step s is draw s·batch + r of the stream, so that two steps of 8 windows are one step of 16.
+enum class Sampling : std::uint8_t {
+  /// Windows start anywhere in the tokens, each start as likely as any other.
+  independent,
+  /// Epochs: windows side by side from a random place near the beginning, each once, in an order of the epoch's own. But for
+  /// some at both ends, all tokens are seen equally often.
+  epochs,
+};
+
+/// Batches of random windows. The batch of a step is a pure function of (tokens, batch, context, seed, sampling, stream,
+/// step): nothing is kept between steps, so a run resumes anywhere. Window r of step s is draw s·batch + r of the stream, so
+/// that two steps of 8 windows are one step of 16.
 class RandomBatches {
  public:
   /// `tokens` must outlive this. Error where batch or context is not positive, or there are fewer than context + 1
   /// tokens.
   RandomBatches(std::span<const std::int32_t> tokens, std::int64_t batch, std::int64_t context, std::uint64_t seed,
-                std::uint64_t stream = window_stream);
+                Sampling sampling = Sampling::independent, std::uint64_t stream = window_stream);
 
   /// The batch of `step` ≥ 0: (batch, context).
   Batch operator[](std::int64_t step) const;
   /// Where its windows start, in 0 … tokens − context − 1.
   std::vector<std::int64_t> starts(std::int64_t step) const;
 
+  /// How many windows an epoch has.
+  std::int64_t windows_per_epoch() const { return windows_; }
+
  private:
+  std::int64_t start(std::int64_t draw) const;
+
   std::span<const std::int32_t> tokens_;
   std::int64_t batch_;
   std::int64_t context_;
+  std::int64_t windows_;
+  Sampling sampling_;
   RandomStream stream_;
 };
 

@@ -33,6 +33,8 @@ void TrainSettings::validate() const {
   within("sample_every", sample_every, -1, many);
   within("sample_tokens", sample_tokens, 0, many);
   within("warmup", warmup, 0, many);
+  within("muon_iterations", muon_iterations, 1, 100);
+  within("muon_block", muon_block, 0, many);
   require(static_cast<double>(steps) * static_cast<double>(accumulate) * static_cast<double>(batch) < 0x1p62,
           [] { return std::string("steps × accumulate × batch are more windows than can be counted"); });
   require(std::isfinite(weight_decay) && weight_decay >= 0,
@@ -45,6 +47,7 @@ void TrainSettings::validate() const {
   require(ema_decay >= 0 && ema_decay < 1, [] { return std::string("ema_decay must lie in [0, 1), 0: no average"); });
   one_of("optimizer", optimizer, {"adamw", "muon"});
   one_of("muon_dtype", muon_dtype, {"model", "f32", "bf16", "f16"});
+  one_of("sampling", sampling, {"independent", "epochs"});
   one_of("validate_on", validate_on, {"validation", "tuning"});
   require(std::max(lr, optimizer == "muon" ? muon_peak() : 0) * weight_decay <= 1, [] {
     return std::string("lr × weight_decay must be at most 1: more turns every weight's sign at each step");

@@ -53,6 +53,8 @@ std::unique_ptr<optim::Optimizer> make_optimizer(const DeepSeekLM& model, const 
       model.parameters(), optim::MuonOptions{.lr = s.muon_peak(),
                                              .momentum = s.muon_momentum,
                                              .weight_decay = s.weight_decay,
+                                             .iterations = s.muon_iterations,
+                                             .block_rows = s.muon_block,
                                              .products = muon_products(s.muon_dtype, model.activation_dtype()),
                                              .others = adamw});
 }
@@ -99,7 +101,9 @@ Trainer::Trainer(DeepSeekLM& model, const data::Corpus& corpus, const TrainSetti
 }
 
 data::PrefetchedBatches Trainer::batches_of(std::int64_t windows) const {
-  return {data::RandomBatches(tokens_, windows, model_.config().context, settings_.seed), model_.options().device};
+  const auto sampling = settings_.sampling == "epochs" ? data::Sampling::epochs : data::Sampling::independent;
+  return {data::RandomBatches(tokens_, windows, model_.config().context, settings_.seed, sampling),
+          model_.options().device};
 }
 
 double Trainer::Figures::loss() const {

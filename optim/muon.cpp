@@ -20,6 +20,13 @@ double scale_of(MuonScale rule, std::int64_t rows, std::int64_t columns) {
   return rule == MuonScale::as_adamw ? 0.2 * std::sqrt(std::max(m, n)) : std::sqrt(std::max(1.0, m / n));
 }
 
+/// The most rows, up to `most`, into blocks of which `rows` can be cut.
+std::int64_t block_of(std::int64_t rows, std::int64_t most) {
+  if (most == 0 || rows <= most) return rows;
+  while (rows % most != 0) --most;
+  return most;
+}
+
 void check_matrices(const Parameter& p) {
   require(p.value.defined() && p.value.rank() >= 2 && p.value.dim(-2) % p.matrix_rows == 0, [&] {
     return "muon: parameter '" + p.name + "' does not consist of matrices of " + std::to_string(p.matrix_rows) +
@@ -44,6 +51,7 @@ Muon::Muon(const Parameters& parameters, const MuonOptions& options)
         "finite and at least 0");
   check(options.iterations >= 1 && options.iterations <= 100, "muon", "iterations",
         static_cast<double>(options.iterations), "from 1 to 100");
+  check(options.block_rows >= 0, "muon", "block_rows", static_cast<double>(options.block_rows), "at least 0");
   require(is_half(options.products) || options.products == DType::float32, [&] {
     return std::string("muon: products in ") + name_of(options.products) + ", they must be in float32 or 16-bit floats";
   });
@@ -56,7 +64,7 @@ void Muon::update(Group& group, const Tensor& factor) {
   if (group.state_names.front() != momentum_name) return AdamW::update(group, factor);
   std::map<std::pair<std::int64_t, std::int64_t>, std::vector<std::size_t>> alike;
   for (std::size_t i = 0; i < group.values.size(); ++i)
-    alike[{group.matrix_rows[i], group.values[i].dim(-1)}].push_back(i);
+    alike[{block_of(group.matrix_rows[i], options_.block_rows), group.values[i].dim(-1)}].push_back(i);
   for (const auto& [extents, all] : alike) {
     std::vector<std::size_t> some;
     std::int64_t elements = 0;

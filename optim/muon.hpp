@@ -15,6 +15,9 @@ struct MuonOptions {
   bool nesterov = true;
   double weight_decay = 0.01;  ///< per step and lr, on matrices whose `decays` is true
   std::int64_t iterations = 5;
+  /// A matrix of more rows is orthogonalised in blocks of as many of them as divide it, up to this number; 0: whole. Blocks
+  /// of b rows of n ≥ b take (2n + b)/(3n)·(b/n) of a square matrix's multiplications.
+  std::int64_t block_rows = 0;
   MuonScale scale = MuonScale::as_adamw;
   /// Of the iterations' products: 16-bit floats, or float32, which stands for the matrices' own.
   DType products = DType::float32;
@@ -25,11 +28,12 @@ struct MuonOptions {
 /// networks"; decay and scale: Liu et al. 2025, "Muon is scalable for LLM training", arXiv 2502.16982) for the parameters
 /// that say how many rows a matrix of theirs has (Parameter::matrix_rows), each matrix W of a stack by itself:
 ///   u ← μu + g,  d = g + μu, or u without Nesterov's look-ahead,  W ← W − lr·(λW + scale·orthogonalized(d)).
+/// Large matrices may be taken as several of fewer rows (Khaled et al. 2025, "MuonBP", arXiv 2510.16981, without its period).
 /// AdamW, with options of its own, for all others. lr() and set_lr() are those of AdamW.
 class Muon : public AdamW {
  public:
-  /// lr ≥ 0, momentum in [0, 1) and above 0 for Nesterov's, weight_decay ≥ 0, iterations from 1 to 100, others.lr above 0;
-  /// anything else is an Error.
+  /// lr ≥ 0, momentum in [0, 1) and above 0 for Nesterov's, weight_decay ≥ 0, iterations from 1 to 100, block_rows ≥ 0,
+  /// others.lr above 0; anything else is an Error.
   Muon(const Parameters& parameters, const MuonOptions& options = {});
 
  private:

@@ -1,18 +1,26 @@
 # shellcheck shell=bash
-# Sourced by compare.sh and growth.sh, after tests/install.sh: says what was measured where, and refuses a busy machine.
+# Sourced by the scripts that measure, after tests/install.sh: says what was measured where, and refuses a busy machine.
 
 bench_loadavg=${FOLIO_LOADAVG:-/proc/loadavg}  # tests make a machine busy
 
 # All cores that this process may use, whatever OpenMP was told.
 bench_cores() { env -u OMP_NUM_THREADS nproc; }
 
-# PROGRAM BUSY: exit 2 where the load is above 0.3, unless BUSY is 1.
+bench_load() { cut -d' ' -f1 "$bench_loadavg"; }
+# BUSY: whether the load is at most 0.3, or BUSY or FOLIO_BUSY is 1.
+bench_quiet() { [[ $1 == 1 || ${FOLIO_BUSY:-} == 1 ]] || awk "BEGIN { exit !($(bench_load) <= 0.3) }"; }
+# PROGRAM BUSY: exit 2 where it is not.
 bench_require_quiet() {
-  local load
-  read -r load _ <"$bench_loadavg"
-  if [[ $2 != 1 ]] && awk "BEGIN { exit !($load > 0.3) }"; then
-    folio_stop "$1: the machine is busy (load $load, at most 0.3), so that figures would mislead: wait, or give --busy"
-  fi
+  bench_quiet "$2" || folio_stop "$1: the machine is busy (load $(bench_load), at most 0.3), so that figures would mislead: \
+wait, or give --busy"
+}
+# BUSY: waits until it is, for five minutes at most.
+bench_await_quiet() {
+  local n
+  for ((n = 0; n < 60; ++n)); do
+    if bench_quiet "$1"; then return; fi
+    sleep 5
+  done
 }
 
 # PROGRAM FILE: exit 2 where the build has no such program.
@@ -22,14 +30,13 @@ bench_require_built() {
 
 # BUSY COMMAND…: commit, processor, load and command, for whoever reads the figures.
 bench_machine() {
-  local busy=$1 commit load
+  local busy=$1 commit
   shift
   commit=$(git rev-parse --short HEAD 2>/dev/null || echo 'no commit')
   git diff --quiet HEAD 2>/dev/null || commit+=' with changes'
-  read -r load _ <"$bench_loadavg"
   echo "command: $*"
   echo "commit: $commit; seeds: fixed"
   echo "processor: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(bench_cores) cores"
-  echo "load at the start: $load"
-  [[ $busy != 1 ]] || echo "measured with --busy: other programs may have run, and figures may mislead"
+  echo "load at the start: $(bench_load)"
+  [[ $busy != 1 && ${FOLIO_BUSY:-} != 1 ]] || echo "measured with --busy: other programs may have run, and figures may mislead"
 }

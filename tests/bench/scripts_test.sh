@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# scripts_test.sh BUILD: what compare.sh, growth.sh and ablation.sh refuse, and that the latter two print their tables.
+# scripts_test.sh BUILD: what compare.sh, growth.sh, ablation.sh and figures.sh refuse, and that the latter three print or write
+# their tables.
 # (What they measure is not checked, nor is PyTorch asked for.)
 set -u
 build=$1
@@ -64,6 +65,26 @@ for length in '--steps 2' '--seconds 1'; do
 done
 ablation --steps 2 '' 'optimizer=none' >out 2>err </dev/null && fail "ablation.sh does not fail where a training does"
 grep -q "^failed: 'optimizer=none', seed 2: .*optimizer must be" out || fail "ablation.sh does not say what failed: $(cat out err)"
+
+figures() { bash "$here/figures.sh" --readme "$work/read.md" "$@"; }
+# What three commands have printed; the last says where by itself.
+printf '%s\n' before '<!-- figures: echo 12 | cat -->' old '<!-- end of figures -->' between \
+  '<!-- figures: false -->' kept '<!-- end of figures -->' '<!-- figures: echo commit: a; echo 3 -->' '<!-- end of figures -->' after >read.md
+refuses "figures.sh without such figures" "no figures whose command matches 'nothing'" figures nothing
+[ "$(figures --list)" = "$(printf '%s\n' 'echo 12 | cat' false 'echo commit: a; echo 3')" ] || fail "figures.sh --list: $(figures --list)"
+figures 'echo' >out 2>err </dev/null || fail "figures.sh: $(cat out err)"
+grep -v -E '^(command|commit|processor|load at the start): ' read.md >got
+printf '%s\n' before '<!-- figures: echo 12 | cat -->' '```' 12 '```' '<!-- end of figures -->' between \
+  '<!-- figures: false -->' kept '<!-- end of figures -->' '<!-- figures: echo commit: a; echo 3 -->' '```' 3 '```' '<!-- end of figures -->' after |
+  cmp -s got - || fail "figures.sh writes $(cat read.md)"
+for fact in '^command: echo 12' '^commit: a$' '^processor: .+ cores$' '^load at the start: 0.3$'; do
+  [ "$(grep -c -E "$fact" read.md)" = 1 ] || fail "figures.sh does not write '$fact' once: $(cat read.md)"
+done
+cp read.md before.md
+figures '^false' >out 2>err </dev/null && fail "figures.sh does not fail where a command does"
+cmp -s read.md before.md || fail "figures.sh loses what a command that fails has printed before"
+echo '0.31 0.1 0.1 1/100 1' >loadavg
+figures 'echo 12' 2>&1 | grep -q 'the machine is busy' || fail "figures.sh measures on a busy machine"
 
 [ "$failures" = 0 ] || exit 1
 echo "all as expected"

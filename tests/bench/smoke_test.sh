@@ -49,6 +49,7 @@ bash "$here/table.sh" "$work/measured.json" >table || fail "table.sh fails: $(ca
 while read -r name; do
   grep -q -E "^${name%/*_time} +\(1\) +[0-9.]+ [mu]s +[^ ]+ (T|G|tokens)" table || fail "table.sh has no line of $name"
 done <<<"$names"
+bash "$here/table.sh" - <"$work/measured.json" | cmp -s - table || fail "table.sh reads stdin otherwise than a file"
 
 "$bench" --ceilings=0 --benchmark_filter=nothing >out 2>err && fail "a filter that nothing fits is no error"
 [ "$(tail -n 1 err)" = "bench: no benchmark fits the filter" ] || fail "a filter that nothing fits: $(cat err)"

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # table.sh FILE…: what `bench --benchmark_out=FILE --benchmark_out_format=json` measured, as one table: a line per benchmark
-# and, for each file that has it, time, rate, share of the ceiling (of a step: model FLOP utilisation) and peak memory.
+# and, for each file that has it, time, rate, share of the ceiling (of a step: model FLOP utilisation) and peak memory. The
+# file `-` is stdin, for `bench --benchmark_format=json`.
 set -euo pipefail
 (($#)) || { echo "table.sh: needs a file that bench wrote" >&2 && exit 2; }
-for file; do [[ -s $file ]] || { echo "table.sh: there is no $file, or nothing in it" >&2 && exit 2; }; done
+for file; do [[ $file == - || -s $file ]] || { echo "table.sh: there is no $file, or nothing in it" >&2 && exit 2; }; done
 awk '
   # Google Benchmark writes each key on a line of its own.
   function text_of(line) { sub(/^[^:]*: "/, "", line); sub(/",?$/, "", line); return line }

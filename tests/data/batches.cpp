@@ -11,6 +11,7 @@
 #include <range/v3/view/transform.hpp>
 
 #include "data/prefetched_batches.hpp"
+#include "data/shuffle.hpp"
 #include "tests/data/generators.hpp"
 #include "tests/data/support.hpp"
 
@@ -40,6 +41,8 @@ void note_sweep(testing::Shares& shares, const SequentialBatches& sweep, std::in
   shares.note("without one", (n - 1) % context == 0, 5);
 }
 
+Sampling draw_sampling() { return *rc::gen::element(Sampling::independent, Sampling::epochs); }
+
 bool shaped(const Batch& batch) {
   const auto size = static_cast<std::size_t>(batch.batch * batch.context);
   return batch.batch > 0 && batch.context > 0 && batch.inputs.size() == size && batch.targets.size() == size;
@@ -51,7 +54,8 @@ FOLIO_PROPERTY(RandomBatches, HoldsWindowsOfTheTextAndWhatFollowsEachToken) {
                                                     rc::gen::inRange<std::int32_t>(0, 5));
   const auto batch = *rc::gen::inRange<std::int64_t>(1, 9);
   const auto step = *rc::gen::inRange<std::int64_t>(0, 1'000'000'000);
-  const RandomBatches batches(tokens, batch, context, *rc::gen::arbitrary<std::uint64_t>());
+  const Sampling sampling = draw_sampling();
+  const RandomBatches batches(tokens, batch, context, *rc::gen::arbitrary<std::uint64_t>(), sampling);
 
   const auto windows = tokens | views::sliding(context + 1) |
                        views::transform([](auto&& window) { return window | ranges::to<Tokens>; }) |
@@ -60,6 +64,7 @@ FOLIO_PROPERTY(RandomBatches, HoldsWindowsOfTheTextAndWhatFollowsEachToken) {
   shares.note("of several rows", batch > 1, 60);
   shares.note("with a choice of windows", windows.size() > 1, 80);
   shares.note("behind the first step", step > 0, 80);
+  shares.note("in epochs", sampling == Sampling::epochs, 30);
   const Batch drawn = batches[step];
   const auto starts = batches.starts(step);
   RC_ASSERT(shaped(drawn) && drawn.batch == batch && drawn.context == context && std::ssize(starts) == batch);
@@ -77,16 +82,18 @@ FOLIO_PROPERTY(RandomBatches, AreAFunctionOfSeedStreamAndStepAlone) {
   const Tokens tokens = positions(100'000);
   const auto stream = *rc::gen::arbitrary<std::uint64_t>();
   const auto step = *rc::gen::inRange<std::int64_t>(1, 1'000'000);
+  const Sampling sampling = draw_sampling();
+  shares.note("in epochs", sampling == Sampling::epochs, 30);
   shares.note("of another stream than the first", stream != 0, 80);
   shares.note("behind the first steps", step > 2, 80);
-  const RandomBatches batches(tokens, 8, 16, seed, stream);
+  const RandomBatches batches(tokens, 8, 16, seed, sampling, stream);
   const Batch drawn = batches[step];
   (void)batches[step - 1];  // what was drawn before does not matter
   RC_ASSERT(same(drawn, batches[step]));
-  RC_ASSERT(same(drawn, RandomBatches(tokens, 8, 16, seed, stream)[step]));
+  RC_ASSERT(same(drawn, RandomBatches(tokens, 8, 16, seed, sampling, stream)[step]));
   RC_ASSERT(!same(drawn, batches[step - 1]));
-  RC_ASSERT(!same(drawn, RandomBatches(tokens, 8, 16, seed + 1, stream)[step]));
-  RC_ASSERT(!same(drawn, RandomBatches(tokens, 8, 16, seed, stream + 1)[step]));
+  RC_ASSERT(!same(drawn, RandomBatches(tokens, 8, 16, seed + 1, sampling, stream)[step]));
+  RC_ASSERT(!same(drawn, RandomBatches(tokens, 8, 16, seed, sampling, stream + 2)[step]));
 }
 
 FOLIO_PROPERTY(RandomBatches, TwoHalvesAreTheWhole) {
@@ -95,17 +102,19 @@ FOLIO_PROPERTY(RandomBatches, TwoHalvesAreTheWhole) {
   const auto step = *rc::gen::inRange<std::int64_t>(0, 10'000);
   shares.note("of several rows in a half", half > 1, 60);
   shares.note("behind the first step", step > 0, 80);
-  const RandomBatches halves(tokens, half, 4, seed);
+  const Sampling sampling = draw_sampling();
+  shares.note("in epochs", sampling == Sampling::epochs, 30);
+  const RandomBatches halves(tokens, half, 4, seed, sampling);
   auto starts = halves.starts(2 * step);
   const auto second = halves.starts(2 * step + 1);
   starts.insert(starts.end(), second.begin(), second.end());
-  RC_ASSERT(starts == RandomBatches(tokens, 2 * half, 4, seed).starts(step));
+  RC_ASSERT(starts == RandomBatches(tokens, 2 * half, 4, seed, sampling).starts(step));
 }
 
 TEST(RandomBatches, StartWherePhiloxsPublishedVectorSays) {
   // Random123's kat_vectors: philox4x32 10, counter 0, key 0 → 6627e8d5 e169c58d bc57ac4c 9b00dbd8.
   const Tokens tokens = positions(1'001);
-  EXPECT_EQ(RandomBatches(tokens, 2, 1, 0, 0).starts(0),
+  EXPECT_EQ(RandomBatches(tokens, 2, 1, 0, Sampling::independent, 0).starts(0),
             (std::vector<std::int64_t>{0x6627e8d5LL * 1000 >> 32, 0xbc57ac4cLL * 1000 >> 32}));
 }
 
@@ -126,6 +135,47 @@ TEST(RandomBatches, StartAnywhereWithTheSameProbability) {
     chi_squared += (count - 800.0) * (count - 800.0) / 800.0;
   }
   EXPECT_LT(chi_squared, 43.8);  // 19 degrees of freedom, one in a thousand
+}
+
+/// Each epoch's windows, sorted, lie side by side; and their order is another one in the next.
+FOLIO_PROPERTY(RandomBatches, HoldEachWindowOfAnEpochOnce) {
+  const auto context = *rc::gen::inRange<std::int64_t>(1, 9);
+  const auto n = *rc::gen::inRange<std::int64_t>(context + 1, 400);
+  const Tokens tokens = positions(n);
+  const RandomBatches batches(tokens, 1, context, seed, Sampling::epochs);
+  const std::int64_t windows = batches.windows_per_epoch();
+  const auto epoch = *rc::gen::inRange<std::int64_t>(0, 1'000);
+  shares.note("of many windows", windows > 20, 40);
+  shares.note("of one", windows == 1, 1);
+  RC_ASSERT(windows >= 1 && n - 1 - windows * context < 2 * context);
+  const auto starts_of = [&](std::int64_t e) {
+    std::vector<std::int64_t> starts;
+    for (std::int64_t i = e * windows; i < (e + 1) * windows; ++i) starts.push_back(batches.starts(i).front());
+    return starts;
+  };
+  auto starts = starts_of(epoch);
+  const auto places = [&](const std::vector<std::int64_t>& all) {
+    const std::int64_t first = *std::ranges::min_element(all);
+    return all | views::transform([&](std::int64_t start) { return (start - first) / context; }) |
+           ranges::to<std::vector>;
+  };
+  if (windows > 20) RC_ASSERT(places(starts) != places(starts_of(epoch + 1)));
+  std::ranges::sort(starts);
+  RC_ASSERT(starts.front() >= 0 && starts.back() + context < n);
+  for (std::size_t i = 1; i < starts.size(); ++i) RC_ASSERT(starts[i] == starts[i - 1] + context);
+}
+
+/// Over epochs, each window takes each place equally often.
+TEST(RandomBatches, ShuffleEpochsEvenly) {
+  constexpr std::int64_t n = 11;
+  constexpr int epochs = 2'200;
+  std::map<std::pair<std::int64_t, std::int64_t>, int> counts;
+  for (int epoch = 0; epoch < epochs; ++epoch)
+    for (std::int64_t i = 0; i < n; ++i) ++counts[{i, shuffled(i, n, {7, 8}, epoch)}];
+  ASSERT_EQ(counts.size(), static_cast<std::size_t>(n * n));
+  double chi_squared = 0;
+  for (const auto& [places, count] : counts) chi_squared += (count - 200.0) * (count - 200.0) / 200.0;
+  EXPECT_LT(chi_squared, 149.4);  // 100 degrees of freedom, one in a thousand
 }
 
 FOLIO_PROPERTY(SequentialBatches, PredictsEveryTargetOfTheTextExactlyOnceAndInOrder) {

@@ -129,7 +129,9 @@ class PlainMuon {
   PlainMuon(const Parameter& p, const MuonOptions& o) : p_(p), o_(o), u_(static_cast<std::size_t>(p.value.numel())) {}
 
   void step(std::vector<double>& w, const std::vector<double>& g, double factor, double lr) {
-    const std::int64_t rows = p_.matrix_rows, columns = p_.value.dim(-1);
+    std::int64_t rows = p_.matrix_rows;
+    for (const std::int64_t all = rows; o_.block_rows > 0 && (rows > o_.block_rows || all % rows != 0);) --rows;
+    const std::int64_t columns = p_.value.dim(-1);
     const double m = static_cast<double>(rows), n = static_cast<double>(columns);
     const double scale =
         o_.scale == MuonScale::as_adamw ? 0.2 * std::sqrt(std::max(m, n)) : std::sqrt(std::max(1.0, m / n));
@@ -200,7 +202,9 @@ TEST(Muon, IsItsFormulaForMatricesAndAdamWForTheRest) {
        std::vector<MuonOptions>{{.lr = 0.05, .weight_decay = 0.5, .others = others},
                                 {.lr = 0.05, .nesterov = false, .weight_decay = 0, .others = others},
                                 {.lr = 0.02, .momentum = 0.8, .scale = MuonScale::spectral, .others = others},
-                                {.lr = 0.02, .momentum = 0, .nesterov = false, .iterations = 3, .others = others}}) {
+                                {.lr = 0.02, .momentum = 0, .nesterov = false, .iterations = 3, .others = others},
+                                {.lr = 0.05, .block_rows = 4, .others = others},
+                                {.lr = 0.05, .block_rows = 6, .scale = MuonScale::spectral, .others = others}}) {
     EXPECT_LT(distance_from_plain(DType::float64, options), 1e-12);
     EXPECT_LT(distance_from_plain(DType::float32, options), 2e-5);
   }
@@ -260,6 +264,7 @@ TEST(Muon, RefusesImpossibleOptionsAndParameters) {
                                                          {.weight_decay = -1},
                                                          {.weight_decay = nan},
                                                          {.iterations = 0},
+                                                         {.block_rows = -1},
                                                          {.products = DType::float64},
                                                          {.products = DType::int32},
                                                          {.others = {.lr = 0}},
