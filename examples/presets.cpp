@@ -32,24 +32,47 @@ Preset shakespeare_cpu() {
            .model = {},
            .training = {}};
   p.model.context = 128;
-  p.model.hidden_size = 192;
+  p.model.hidden_size = 128;
   p.model.num_hidden_layers = 4;
   p.model.num_attention_heads = 4;
-  p.model.q_lora_rank = 96;
-  p.model.kv_lora_rank = 96;
+  p.model.q_lora_rank = 64;
+  p.model.kv_lora_rank = 64;
   p.model.nope_head_dim = 32;
   p.model.rope_head_dim = 16;
-  p.model.v_head_dim = 48;
-  p.model.expert_intermediate_size = 192;
-  p.training = {.steps = 1000,
+  p.model.v_head_dim = 32;
+  p.model.expert_intermediate_size = 128;
+  p.training = {.steps = 1200,
                 .batch = 16,
+                .optimizer = "muon",
                 .lr = 4e-3,
+                .muon_lr = 8e-3,
+                .muon_iterations = 4,
+                .muon_block = 96,
                 .lr_floor = 0.05,
                 .warmup = 50,
+                .sampling = "epochs",
                 .log_every = 50,
-                .validate_every = 500,
-                .sample_every = 250,
+                .validate_every = 600,
+                .sample_every = 300,
                 .sample_tokens = 400};
+  return p;
+}
+
+Preset shakespeare_half_hour() {
+  Preset p = shakespeare_cpu();
+  p.name = "shakespeare-half-hour";
+  p.summary = "what two CPU cores learn in half an hour: more than nanoGPT's baby GPT";
+  p.model.context = 256;
+  p.model.hidden_size = 192;
+  p.model.num_hidden_layers = 6;
+  p.model.q_lora_rank = 96;
+  p.model.kv_lora_rank = 96;
+  p.model.v_head_dim = 48;
+  p.model.expert_intermediate_size = 192;
+  p.model.dropout = 0.1;
+  p.training.steps = 2100;
+  p.training.validate_every = 700;
+  p.training.sample_every = 700;
   return p;
 }
 
@@ -132,7 +155,11 @@ void Preset::set(const std::string& key, const std::string& value) {
 }
 
 const std::vector<Preset>& all_presets() {
-  static const std::vector<Preset> presets = {tiny(), shakespeare_cpu(), shakespeare_char(), deepseek_shakespeare(),
+  static const std::vector<Preset> presets = {tiny(),
+                                              shakespeare_cpu(),
+                                              shakespeare_half_hour(),
+                                              shakespeare_char(),
+                                              deepseek_shakespeare(),
                                               deepseek_shakespeare_v3()};
   return presets;
 }

@@ -87,12 +87,16 @@ echo "preset $preset, $dtype, loss on $on, seeds ${seeds[*]}, $jobs trainings si
 [[ -z $common ]] || echo "settings of all: $common"
 
 lengths=()
+# In turn and thrice, so that the machine is as fast for one variant as for another.
+for _ in ${seconds:+1 2 3}; do
+  for v in "${!variants[@]}"; do
+    steps_in_time "${variants[v]}" >>"$work/steps-$v" ||
+      folio_stop "ablation.sh: '${variants[v]}' does not train: $(tail -n 1 "$work/rate-1.err")"
+  done
+done
 for v in "${!variants[@]}"; do
   lengths[v]=$steps
-  if [[ -n $seconds ]]; then
-    lengths[v]=$(steps_in_time "${variants[v]}") ||
-      folio_stop "ablation.sh: '${variants[v]}' does not train: $(tail -n 1 "$work/rate-1.err")"
-  fi
+  [[ -z $seconds ]] || lengths[v]=$(sort -n "$work/steps-$v" | sed -n 2p)
 done
 failed=()
 for seed in "${seeds[@]}"; do

@@ -81,6 +81,17 @@ TEST(Trainer, AccumulatingMicroBatchesIsOneLargeBatch) {
   }
 }
 
+TEST(Trainer, DrawsWindowsAsItIsTold) {
+  const auto losses = [](const char* sampling) {
+    const TrainedModel run({.steps = 4, .batch = 3, .sampling = sampling, .log_every = 1, .validate_every = -1},
+                           drawn_corpus());
+    std::vector<double> all;
+    for (const auto& row : run.rows) all.push_back(row["loss"].get<double>());
+    return all;
+  };
+  EXPECT_NE(losses("epochs"), losses("independent"));
+}
+
 TEST(Trainer, MovesTheBiasOncePerOptimizerStep) {
   const TrainedModel run({.steps = 1, .batch = 3, .accumulate = 4, .warmup = 0, .validate_every = -1}, drawn_corpus());
   bool moved = false;
