@@ -50,7 +50,8 @@ void add_options(CLI::App& app, Arguments& a) {
   app.add_option("--batch", a.batch, "windows per micro-batch")->check(whole_number<std::int64_t>(1));
   app.add_option("--accumulate", a.accumulate, "micro-batches per optimizer step")
       ->check(whole_number<std::int64_t>(1));
-  app.add_option("--lr", a.lr, "peak learning rate")->check(number("above 0", [](double x) { return x > 0; }));
+  app.add_option("--lr", a.lr, "peak learning rate; moves the preset's for Muon in proportion")
+      ->check(number("above 0", [](double x) { return x > 0; }));
   app.add_option("--seed", a.seed, "seed of the weights and of the batches")->check(whole_number<std::uint64_t>(0));
   app.add_option("--device", a.device, device_help)->capture_default_str();
   app.add_option("--threads", a.threads, "CPU threads; the results are the same for any number")
@@ -75,6 +76,7 @@ void add_options(CLI::App& app, Arguments& a) {
 
 Preset chosen_preset(const Arguments& a) {
   Preset preset = find_preset(a.preset);
+  if (a.lr) preset.training.muon_lr *= *a.lr / preset.training.lr;
   for (const std::string& pair : a.settings) {
     const auto equals = pair.find('=');
     require(equals != std::string::npos, [&] { return "--set takes key=value, not '" + pair + "'"; });

@@ -112,7 +112,7 @@ double Trainer::Figures::loss() const {
   return sum;
 }
 
-bool Trainer::counts(const Figures& f) {
+bool Trainer::judge(const Figures& f) {
   const double loss = f.loss();
   if (!std::isfinite(loss))
     throw Diverged(fmt::format("step {}: the loss is {}", f.step, std::abs(loss)) + calmer(f.lr));
@@ -135,7 +135,7 @@ bool Trainer::counts(const Figures& f) {
 void Trainer::settle() {
   const std::optional<Figures> figures = std::exchange(unsettled_, std::nullopt);
   if (!figures) return;
-  if (!counts(*figures)) optimizer_->set_steps(optimizer_->steps() - 1);
+  if (!judge(*figures)) optimizer_->set_steps(optimizer_->steps() - 1);
   log_.progress(figures->step, figures->loss());
 }
 
@@ -212,7 +212,7 @@ void Trainer::try_step(std::int64_t n) {
   // weights, and the next step tells.
   const bool now = logged || model_.options().device == Device::cpu;
   part.next("optimizer");
-  if (!now || counts(figures))
+  if (!now || judge(figures))
     optimizer_->step(figures.clipped);
   else
     optimizer_->zero_grad();

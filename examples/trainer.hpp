@@ -86,9 +86,9 @@ class Trainer {
   /// their accuracy. Settles the step before, on which that scale depends.
   std::vector<HostCopy> gradients(std::int64_t n, StepMetrics* logged);
   double loss_scale() const { return scaler_ ? scaler_->scale() : 1; }
-  /// Whether the gradients of the step with these figures move the weights: in float16 they do not where they overflow, which
-  /// moves the loss scale. Throws what a loss, or any other gradient, that is not finite deserves.
-  bool counts(const Figures& figures);
+  /// Returns whether the gradients of the step with these figures move the weights. In float16 they do not where they
+  /// overflow, which is told and lowers the loss scale. Throws what a loss, or any other gradient, that is not finite deserves.
+  bool judge(const Figures& figures);
   /// Judges and shows the step before, where that has not been done yet. A step that the device itself has kept from the
   /// weights no longer counts among the optimizer's.
   void settle();

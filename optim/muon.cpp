@@ -20,11 +20,12 @@ double scale_of(MuonScale rule, std::int64_t rows, std::int64_t columns) {
   return rule == MuonScale::as_adamw ? 0.2 * std::sqrt(std::max(m, n)) : std::sqrt(std::max(1.0, m / n));
 }
 
-/// The most rows, up to `most`, into blocks of which `rows` can be cut.
+/// The rows of a block, see MuonOptions::block_rows.
 std::int64_t block_of(std::int64_t rows, std::int64_t most) {
   if (most == 0 || rows <= most) return rows;
-  while (rows % most != 0) --most;
-  return most;
+  std::int64_t block = most;
+  while (rows % block != 0) --block;
+  return 2 * block >= most ? block : rows;
 }
 
 void check_matrices(const Parameter& p) {

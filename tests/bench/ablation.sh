@@ -69,12 +69,12 @@ last() { sed -n "s/.*\"$1\":\([0-9.e+-]*\).*/\1/p" "$2/metrics.jsonl" 2>/dev/nul
 # KEY FOLDER: a whole number in config.json.
 setting() { sed -n "s/.*\"$1\": \"\{0,1\}\([0-9]*\)\"\{0,1\},\{0,1\}$/\1/p" "$2/config.json" 2>/dev/null | head -n 1; }
 
-# VARIANT → steps of it in $seconds where the machine is as busy as it will be.
+# VARIANT → steps of it in $seconds where the machine is as busy as it will be, by those after the first.
 steps_in_time() {
   local n folder=$work/rate
   rm -rf "$folder"-*
   for ((n = 1; n <= jobs; ++n)); do
-    training "$folder-$n" "$1" 1 --steps 21 --set log_every=20 --set validate_every=-1 &
+    training "$folder-$n" "$1" 1 --steps 21 --set log_every=21 --set validate_every=-1 &
   done
   wait
   for ((n = 1; n <= jobs; ++n)); do last tokens_per_s "$folder-$n"; done | awk -v seconds="$seconds" \

@@ -38,6 +38,7 @@ trap 'rm -rf "$work"' EXIT
 # COMMAND: puts $work/block between the comments of that command.
 write() {
   command="<!-- figures: $1 -->" awk -v block="$work/block" '
+    inside && /^<!-- figures: / { exit }
     !inside { print }
     $0 == ENVIRON["command"] { inside = 1; while ((getline line <block) > 0) print line; close(block) }
     /^<!-- end of figures -->$/ { if (inside) print; inside = 0 }
@@ -48,7 +49,7 @@ write() {
 ((busy)) && export FOLIO_BUSY=1
 bench_require_quiet figures.sh $busy
 for command in "${commands[@]}"; do
-  bench_await_quiet $busy  # until the load of the command before is gone
+  bench_await_quiet figures.sh $busy  # until the load of the command before is gone
   echo "figures.sh: $command" >&2
   bench_machine $busy "$command" >"$work/facts"
   bash -o pipefail -c "$command" >"$work/out" </dev/null || folio_stop "figures.sh: no figures, for this fails: $command"

@@ -14,13 +14,14 @@ bench_require_quiet() {
   bench_quiet "$2" || folio_stop "$1: the machine is busy (load $(bench_load), at most 0.3), so that figures would mislead: \
 wait, or give --busy"
 }
-# BUSY: waits until it is, for five minutes at most.
+# PROGRAM BUSY: waits until it is, for five minutes at most; then as bench_require_quiet.
 bench_await_quiet() {
   local n
   for ((n = 0; n < 60; ++n)); do
-    if bench_quiet "$1"; then return; fi
-    sleep 5
+    if bench_quiet "$2"; then return; fi
+    sleep "${FOLIO_PAUSE:-5}"  # tests do not wait
   done
+  bench_require_quiet "$1" "$2"
 }
 
 # PROGRAM FILE: exit 2 where the build has no such program.
@@ -33,7 +34,7 @@ bench_machine() {
   local busy=$1 commit
   shift
   commit=$(git rev-parse --short HEAD 2>/dev/null || echo 'no commit')
-  git diff --quiet HEAD 2>/dev/null || commit+=' with changes'
+  git diff --quiet HEAD -- . ':(exclude)README.md' 2>/dev/null || commit+=' with changes'
   echo "command: $*"
   echo "commit: $commit; seeds: fixed"
   echo "processor: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(bench_cores) cores"

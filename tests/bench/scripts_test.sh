@@ -20,6 +20,7 @@ refuses() {
 }
 
 export FOLIO_LOADAVG=$work/loadavg
+unset FOLIO_BUSY
 echo '0.31 0.1 0.1 1/100 1' >loadavg
 declare -A quick=([compare]='--windows 1 --steps 1 --eager --no-install' [growth]='--seconds 0.001')
 for script in compare growth; do
@@ -85,6 +86,16 @@ figures '^false' >out 2>err </dev/null && fail "figures.sh does not fail where a
 cmp -s read.md before.md || fail "figures.sh loses what a command that fails has printed before"
 echo '0.31 0.1 0.1 1/100 1' >loadavg
 figures 'echo 12' 2>&1 | grep -q 'the machine is busy' || fail "figures.sh measures on a busy machine"
+figures --busy 'echo 12' >out 2>&1 || fail "figures.sh --busy: $(cat out)"
+grep -q '^measured with --busy' read.md || fail "figures.sh does not write that the machine was busy: $(cat read.md)"
+echo '0.3 9 9 1/100 1' >loadavg
+printf '%s\n' '<!-- figures: echo 1 -->' prose "<!-- figures: echo 2; echo 0.31 0 0 >$FOLIO_LOADAVG -->" '<!-- end of figures -->' \
+  '<!-- figures: echo 3 -->' '<!-- end of figures -->' >read.md
+cp read.md before.md
+figures 'echo 1' 2>&1 | grep -q "'<!-- end of figures -->' is missing" || fail "figures.sh does not miss the end of figures"
+cmp -s read.md before.md || fail "figures.sh writes where the end of figures is missing"
+FOLIO_PAUSE=0 figures 'echo [23]' 2>&1 | grep -q 'the machine is busy' || fail "figures.sh measures although the load stays"
+grep -q '^3$' read.md && fail "figures.sh measures although the load stays: $(cat read.md)"
 
 [ "$failures" = 0 ] || exit 1
 echo "all as expected"

@@ -49,6 +49,9 @@ refuses "a rate of Muon below zero" 'muon_lr must be' "$bin/train" --preset tiny
 refuses "a rate of Muon that is no number" 'muon_lr takes a number' "$bin/train" --preset tiny --set muon_lr=fast
 refuses "a rate of Muon whose decay turns weights over" 'lr × weight_decay' "$bin/train" --preset tiny --set optimizer=muon --set muon_lr=11
 refuses "a momentum of one" 'muon_momentum must' "$bin/train" --preset tiny --set muon_momentum=1
+refuses "no iterations of Muon" 'muon_iterations must be at least 1' "$bin/train" --preset tiny --set muon_iterations=0
+refuses "blocks of fewer rows than none" 'muon_block must be at least 0' "$bin/train" --preset tiny --set muon_block=-1
+refuses "windows drawn in no known way" "sampling must be independent or epochs, not 'often'" "$bin/train" --preset tiny --set sampling=often
 refuses "products of Muon in no dtype" 'muon_dtype must be' "$bin/train" --preset tiny --set muon_dtype=f8
 refuses "an average that never moves" 'ema_decay must' "$bin/train" --preset tiny --set ema_decay=1
 refuses "validation on nothing that is known" 'validate_on must be validation or tuning' "$bin/train" --preset tiny --set validate_on=train
@@ -173,6 +176,11 @@ cmp -s muon-1/model.safetensors again/model.safetensors && fail "Muon trains to 
 for line in '"optimizer": "muon"' '"muon_lr": 0.01' '"ema_decay": 0.9'; do
   grep -q "$line" muon-1/config.json || fail "config.json of a run with Muon has no $line"
 done
+quick=(--preset shakespeare-cpu --steps 1 --set validate_every=-1 --set sample_tokens=0 --lr 8e-3)
+"$bin/train" "${quick[@]}" --out twice >out 2>err || fail "a run at twice the rate: $(cat err)"
+grep -q '"muon_lr": 0.016' twice/config.json || fail "--lr leaves Muon's rate alone: $(grep muon_lr twice/config.json)"
+"$bin/train" "${quick[@]}" --set muon_lr=1e-2 --out told >out 2>err || fail "a run at a rate of Muon's own: $(cat err)"
+grep -q '"muon_lr": 0.01,' told/config.json || fail "--lr moves a rate that was told: $(grep muon_lr told/config.json)"
 "$bin/train" "${muon[@]}" --out muon-raw >out 2>err || fail "a run with Muon and without an average: $(cat err)"
 cmp -s muon-1/model.safetensors muon-raw/model.safetensors && fail "the weights that are saved are not the average"
 cmp -s <(grep -o '"loss":[^,]*' muon-1/metrics.jsonl) <(grep -o '"loss":[^,]*' muon-raw/metrics.jsonl) || fail "the average changes training"

@@ -81,15 +81,18 @@ TEST(Trainer, AccumulatingMicroBatchesIsOneLargeBatch) {
   }
 }
 
+/// By the loss of its first step, which that of a model not yet trained must be.
 TEST(Trainer, DrawsWindowsAsItIsTold) {
-  const auto losses = [](const char* sampling) {
-    const TrainedModel run({.steps = 4, .batch = 3, .sampling = sampling, .log_every = 1, .validate_every = -1},
-                           drawn_corpus());
-    std::vector<double> all;
-    for (const auto& row : run.rows) all.push_back(row["loss"].get<double>());
-    return all;
-  };
-  EXPECT_NE(losses("epochs"), losses("independent"));
+  const data::Corpus corpus = drawn_corpus();
+  for (const auto& [name, sampling] :
+       {std::pair("epochs", data::Sampling::epochs), {"independent", data::Sampling::independent}}) {
+    const TrainedModel run({.steps = 1, .batch = 3, .sampling = name, .seed = 4, .validate_every = -1}, corpus);
+    Generator generator(5);
+    DeepSeekLM fresh(small_model(), generator);
+    const auto [inputs, targets] =
+        data::to_device(data::RandomBatches(corpus.train, 3, 8, 4, sampling)[0], Device::cpu);
+    EXPECT_FLOAT_EQ(run.rows[0]["loss"].get<float>(), static_cast<float>(fresh.loss(inputs, targets).item())) << name;
+  }
 }
 
 TEST(Trainer, MovesTheBiasOncePerOptimizerStep) {
@@ -250,6 +253,11 @@ TEST(Trainer, LearnsWithMuonInAnyDType) {
   const data::Corpus corpus = drawn_corpus(), seen = {corpus.train, corpus.train};
   const TrainedModel run(settings, seen);
   EXPECT_LT(last_of(run.rows, "val_loss"), run.rows[0]["loss"].get<double>() - 0.1);
+  for (auto* setting : {&settings.muon_iterations, &settings.muon_block}) {
+    const std::int64_t before = std::exchange(*setting, 4);
+    EXPECT_NE(last_of(TrainedModel(settings, seen).rows, "val_loss"), last_of(run.rows, "val_loss"));
+    *setting = before;
+  }
   settings.muon_dtype = "bf16";
   EXPECT_NEAR(last_of(TrainedModel(settings, seen).rows, "val_loss"), last_of(run.rows, "val_loss"), 0.05);
   settings.optimizer = "adamw";

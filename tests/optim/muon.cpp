@@ -130,7 +130,9 @@ class PlainMuon {
 
   void step(std::vector<double>& w, const std::vector<double>& g, double factor, double lr) {
     std::int64_t rows = p_.matrix_rows;
-    for (const std::int64_t all = rows; o_.block_rows > 0 && (rows > o_.block_rows || all % rows != 0);) --rows;
+    for (std::int64_t b = (o_.block_rows + 1) / 2; b > 0 && b <= o_.block_rows && o_.block_rows < p_.matrix_rows; ++b) {
+      if (p_.matrix_rows % b == 0) rows = b;
+    }
     const std::int64_t columns = p_.value.dim(-1);
     const double m = static_cast<double>(rows), n = static_cast<double>(columns);
     const double scale =

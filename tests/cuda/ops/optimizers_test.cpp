@@ -101,7 +101,12 @@ FOLIO_PROPERTY(CudaKernels, MuonGoesTheSameWay) {
   shares.note("with matrices alike in several parameters", any(alike), 30);
   shares.note("with a parameter of AdamW", count > 3, 10);
   shares.note("of several blocks", any(several_blocks), 20);
-  const auto options = [] { return optim::MuonOptions{.lr = 0.01, .weight_decay = 0.1, .others = {.lr = 0.01}}; };
+  const std::int64_t block = draw_between(0, 8);
+  const auto in_blocks = [&](const Parameter& p) { return p.matrix_rows > block && block > 0; };
+  shares.note("in blocks of rows", any(in_blocks), 30);
+  const auto options = [&] {
+    return optim::MuonOptions{.lr = 0.01, .weight_decay = 0.1, .block_rows = block, .others = {.lr = 0.01}};
+  };
   optim::Muon a(here, options()), b(there, options());
   for (int step = 0; step < 2; ++step) {
     for (std::size_t i = 0; i < here.size(); ++i) {

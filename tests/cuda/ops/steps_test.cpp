@@ -46,15 +46,20 @@ class Steps : public ::testing::Test {
     std::filesystem::remove_all(folder);
   }
 
-  /// Trains, and calls after_step(n, model) behind each.
-  template <class AfterStep>
-  void train(AfterStep&& after_step) {
+  /// Trains, and calls after_step(n, model) behind each, and at_the_end(model, trainer).
+  template <class AfterStep, class AtTheEnd>
+  void train(AfterStep&& after_step, AtTheEnd&& at_the_end) {
     Generator generator(5);
     DeepSeekLM model(preset.model, generator);
     model.to(Device::cuda_emulated);
     RunLog log(folder, preset.training.steps);
     Trainer trainer(model, corpus, preset.training, log);
     trainer.run([&](std::int64_t n) { after_step(n, model); });
+    at_the_end(model, trainer);
+  }
+  template <class AfterStep>
+  void train(AfterStep&& after_step) {
+    train(after_step, [](const DeepSeekLM&, const Trainer&) {});
   }
 
   std::filesystem::path folder =
@@ -127,11 +132,15 @@ TEST_F(Steps, SkipWhatOverflowsFloat16WhetherItIsWaitedForOrNot) {
   const auto values_and_skipped = [&](std::int64_t log_every) {
     preset.training.log_every = log_every;
     Values values;
-    train([&](std::int64_t n, const DeepSeekLM& model) {
-      if (n < preset.training.steps) return;
+    const auto take = [&](const DeepSeekLM& model) {
       for (const Parameters& all : {model.parameters(), model.buffers()})
         for (const Parameter& p : all) values.push_back(p.value.to_vector());
-    });
+    };
+    train([](std::int64_t, const DeepSeekLM&) {},
+          [&](const DeepSeekLM& model, Trainer& trainer) {
+            take(model);
+            trainer.with_averages([&] { take(model); });
+          });
     std::vector<std::string> skipped;
     std::ifstream rows(folder / "metrics.jsonl");
     for (std::string row; std::getline(rows, row);)
