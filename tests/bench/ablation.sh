@@ -106,6 +106,7 @@ for seed in "${seeds[@]}"; do
   done
 done
 wait
+cat "$runs"/*.out | grep -m 1 'not comparable' || true  # the text is not Shakespeare
 for seed in "${seeds[@]}"; do
   for v in "${!variants[@]}"; do
     loss=$(last val_loss "$runs/$v-$seed")

@@ -64,6 +64,7 @@ for length in '--steps 2' '--seconds 1'; do
     grep -q -E "^. $row [0-9]\.[0-9]{4} [0-9]\.[0-9]{4} [0-9]\.[0-9]{4} .$" out || fail "ablation.sh $length prints no row '$row': $(cat out)"
   done
 done
+grep -q 'figures not comparable' out || fail "ablation.sh does not say that its text is the sample: $(cat out)"
 ablation --steps 2 '' 'optimizer=none' >out 2>err </dev/null && fail "ablation.sh does not fail where a training does"
 grep -q "^failed: 'optimizer=none', seed 2: .*optimizer must be" out || fail "ablation.sh does not say what failed: $(cat out err)"
 
