@@ -117,17 +117,21 @@ bool Trainer::judge(const Figures& f) {
   if (!std::isfinite(loss))
     throw Diverged(fmt::format("step {}: the loss is {}", f.step, std::abs(loss)) + calmer(f.lr));
   const std::string not_finite = f.clipped.not_finite();
-  if (scaler_ ? scaler_->update(not_finite.empty()) : not_finite.empty()) return true;
-  require(scaler_.has_value(), [&] {
-    return fmt::format(
-               "step {}: the loss is {:.4f}, and the gradient of '{}' is not finite and does not reach the weights",
-               f.step, loss, not_finite) +
-           calmer(f.lr);
-  });
-  log_.skipped(f.step, scaler_->scale(), scaler_->skipped());
-  require(scaler_->scale() >= 1, [&] {
+  if (!scaler_) {
+    require(not_finite.empty(), [&] {
+      return fmt::format(
+                 "step {}: the loss is {:.4f}, and the gradient of '{}' is not finite and does not reach the weights",
+                 f.step, loss, not_finite) +
+             calmer(f.lr);
+    });
+    return true;
+  }
+  optim::LossScaler& scaler = *scaler_;
+  if (scaler.update(not_finite.empty())) return true;
+  log_.skipped(f.step, scaler.scale(), scaler.skipped());
+  require(scaler.scale() >= 1, [&] {
     return fmt::format("step {}: gradients overflow float16 even with a loss scale of {}: use --dtype bf16", f.step,
-                       scaler_->scale());
+                       scaler.scale());
   });
   return false;
 }
