@@ -26,9 +26,9 @@ enum class Sampling : std::uint8_t {
   epochs,
 };
 
-/// Batches of random windows, which take the stream and, in epochs, the next one. The batch of a step is a pure function of (tokens, batch, context, seed, sampling, stream,
+/// Batches of random windows. The batch of a step is a pure function of (tokens, batch, context, seed, sampling, stream,
 /// step): nothing is kept between steps, so a run resumes anywhere. Window r of step s is draw s·batch + r of the stream, so
-/// that two steps of 8 windows are one step of 16.
+/// that two steps of 8 windows are one step of 16. Epochs take the stream after it, too.
 class RandomBatches {
  public:
   /// `tokens` must outlive this. Error where batch or context is not positive, or there are fewer than context + 1

@@ -167,6 +167,7 @@ void Trainer::step(std::int64_t n) {
   try {
     try_step(n);
   } catch (const OutOfMemory& e) {
+    settle();  // what the step before has to tell goes first
     const std::int64_t fits = largest_batch(e.reach);
     throw Error(fmt::format("step {}: {}; ", n, e.account) +
                 (fits < 1 ? "not even one window fits: choose a smaller model or context"
@@ -177,7 +178,6 @@ void Trainer::step(std::int64_t n) {
 std::int64_t Trainer::largest_batch(std::size_t reach) {
   const Device device = model_.options().device;
   const auto held_with = [&](std::int64_t windows) -> std::optional<double> {
-    unsettled_.reset();
     optimizer_->zero_grad();
     batches_ = batches_of(windows);
     release_cached_memory(device);

@@ -132,7 +132,7 @@ bench_time=$SECONDS
 # ── The table ────────────────────────────────────────────────────────────────────────────────────────────────────────
 {
   echo
-  bench_machine 0 bash tests/gpu.sh "${given[@]}"
+  bench_machine bash tests/gpu.sh "${given[@]}"
   echo "GPU: $gpu"
   echo "tests: $tests"
   ((${#sanitized[@]} == 0)) || printf '%s\n' "${sanitized[@]}"

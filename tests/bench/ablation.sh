@@ -22,7 +22,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 given=("$@")
 preset=shakespeare-cpu steps='' seconds='' seeds='1 2 3' common='' dtype=f32 jobs=$(bench_cores) on=tuning data='' out=''
-build=build/release busy=0 variants=()
+build=build/release variants=()
 while (($#)); do
   case $1 in
     --preset | --steps | --seconds | --seeds | --common | --dtype | --jobs | --on | --data | --out | --build)
@@ -30,7 +30,7 @@ while (($#)); do
       printf -v "${1#--}" %s "$2"
       shift
       ;;
-    --busy) busy=1 ;;
+    --busy) export FOLIO_BUSY=1 ;;
     -h | --help) sed -n '2,17s/^# \{0,1\}//p' tests/bench/ablation.sh && exit ;;
     --*) folio_stop "ablation.sh: unknown argument '$1' (--help lists them)" ;;
     *) variants+=("$1") ;;
@@ -47,7 +47,7 @@ read -ra seeds <<<"$seeds"
 [[ $on == tuning || $on == validation ]] || folio_stop "ablation.sh: --on takes tuning or validation, not '$on'"
 train=$build/examples/train
 bench_require_built ablation.sh "$train"
-bench_require_quiet ablation.sh $busy
+bench_require_quiet ablation.sh
 
 work=$(mktemp -d)
 trap 'jobs -p | xargs -r kill 2>/dev/null || true; rm -rf "$work"' EXIT
@@ -82,7 +82,7 @@ steps_in_time() {
     '{ rate += $1 } END { if (NR == 0) exit 1; printf "%d\n", seconds * rate / NR / tokens + 1 }'
 }
 
-bench_machine $busy bash tests/bench/ablation.sh "${given[@]}"
+bench_machine bash tests/bench/ablation.sh "${given[@]}"
 echo "preset $preset, $dtype, loss on $on, seeds ${seeds[*]}, $jobs trainings side by side of one thread each"
 [[ -z $common ]] || echo "settings of all: $common"
 

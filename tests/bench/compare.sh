@@ -19,7 +19,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . tests/bench/machine.sh
 
 given=("$@")
-preset=shakespeare-char batch='' windows=5 steps=20 threads=$(bench_cores) build=build/release install=1 busy=0 eager=0 python=''
+preset=shakespeare-char batch='' windows=5 steps=20 threads=$(bench_cores) build=build/release install=1 eager=0 python=''
 while (($#)); do
   case $1 in
     --preset | --batch | --windows | --steps | --threads | --build | --python)
@@ -29,7 +29,7 @@ while (($#)); do
       ;;
     --eager) eager=1 ;;
     --no-install) install=0 ;;
-    --busy) busy=1 ;;
+    --busy) export FOLIO_BUSY=1 ;;
     -h | --help) sed -n '2,15s/^# \{0,1\}//p' tests/bench/compare.sh && exit ;;
     *) folio_stop "compare.sh: unknown argument '$1' (--help lists them)" ;;
   esac
@@ -45,7 +45,7 @@ case $preset in
 esac
 train=$build/examples/train
 bench_require_built compare.sh "$train"
-bench_require_quiet compare.sh $busy
+bench_require_quiet compare.sh
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -72,7 +72,7 @@ else
 fi
 [[ -n $python ]] || folio_stop "compare.sh: there is no PyTorch: install python3-torch, or leave --no-install out"
 
-bench_machine $busy bash tests/bench/compare.sh "${given[@]}"
+bench_machine bash tests/bench/compare.sh "${given[@]}"
 echo "preset $preset, $threads threads; tokens/s, median of $windows windows of $steps steps (least, most)"
 
 # Rates, one a line, on stdin → "median least most".

@@ -12,7 +12,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . tests/install.sh
 . tests/bench/machine.sh
 
-readme=README.md busy=0 list=0 regex=.
+readme=README.md list=0 regex=.
 while (($#)); do
   case $1 in
     --list) list=1 ;;
@@ -21,7 +21,7 @@ while (($#)); do
       readme=$2
       shift
       ;;
-    --busy) busy=1 ;;
+    --busy) export FOLIO_BUSY=1 ;;
     -h | --help) sed -n '2,9s/^# \{0,1\}//p' tests/bench/figures.sh && exit ;;
     --*) folio_stop "figures.sh: unknown argument '$1' (--help lists them)" ;;
     *) regex=$1 ;;
@@ -46,12 +46,10 @@ write() {
   cp "$work/readme" "$readme"
 }
 
-((busy)) && export FOLIO_BUSY=1
-bench_require_quiet figures.sh $busy
 for command in "${commands[@]}"; do
-  bench_await_quiet figures.sh $busy  # until the load of the command before is gone
+  bench_await_quiet figures.sh  # until the load of the command before is gone
   echo "figures.sh: $command" >&2
-  bench_machine $busy "$command" >"$work/facts"
+  bench_machine "$command" >"$work/facts"
   bash -o pipefail -c "$command" >"$work/out" </dev/null || folio_stop "figures.sh: no figures, for this fails: $command"
   [[ -s $work/out ]] || folio_stop "figures.sh: no figures, for this prints nothing: $command"
   {

@@ -11,7 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . tests/bench/machine.sh
 
 given=("$@")
-preset=shakespeare-char seconds=5 build=build/release busy=0
+preset=shakespeare-char seconds=5 build=build/release
 while (($#)); do
   case $1 in
     --preset | --seconds | --build)
@@ -19,7 +19,7 @@ while (($#)); do
       printf -v "${1#--}" %s "$2"
       shift
       ;;
-    --busy) busy=1 ;;
+    --busy) export FOLIO_BUSY=1 ;;
     -h | --help) sed -n '2,7s/^# \{0,1\}//p' tests/bench/growth.sh && exit ;;
     *) folio_stop "growth.sh: unknown argument '$1' (--help lists them)" ;;
   esac
@@ -28,9 +28,9 @@ done
 [[ $seconds =~ ^[0-9]+(\.[0-9]+)?$ ]] || folio_stop "growth.sh: --seconds takes a number, not '$seconds'"
 bench=$build/tests/bench/bench
 bench_require_built growth.sh "$bench"
-bench_require_quiet growth.sh $busy
+bench_require_quiet growth.sh
 
-facts=$(bench_machine $busy bash tests/bench/growth.sh "${given[@]}")
+facts=$(bench_machine bash tests/bench/growth.sh "${given[@]}")
 csv=$("$bench" --benchmark_filter="^growth/$preset/" --benchmark_min_time="$seconds" --benchmark_format=csv 2>/dev/null) ||
   folio_stop "growth.sh: $bench fails; is the preset '$preset' one of tiny and shakespeare-char?"
 echo "$facts"

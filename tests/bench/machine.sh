@@ -7,21 +7,21 @@ bench_loadavg=${FOLIO_LOADAVG:-/proc/loadavg}  # tests make a machine busy
 bench_cores() { env -u OMP_NUM_THREADS nproc; }
 
 bench_load() { cut -d' ' -f1 "$bench_loadavg"; }
-# BUSY: whether the load is at most 0.3, or BUSY or FOLIO_BUSY is 1.
-bench_quiet() { [[ $1 == 1 || ${FOLIO_BUSY:-} == 1 ]] || awk "BEGIN { exit !($(bench_load) <= 0.3) }"; }
-# PROGRAM BUSY: exit 2 where it is not.
+# Whether the load is at most 0.3, or --busy, which sets FOLIO_BUSY for the scripts that a script runs too, was given.
+bench_quiet() { [[ ${FOLIO_BUSY:-} == 1 ]] || awk "BEGIN { exit !($(bench_load) <= 0.3) }"; }
+# PROGRAM: exit 2 where it is not.
 bench_require_quiet() {
-  bench_quiet "$2" || folio_stop "$1: the machine is busy (load $(bench_load), at most 0.3), so that figures would mislead: \
+  bench_quiet || folio_stop "$1: the machine is busy (load $(bench_load), at most 0.3), so that figures would mislead: \
 wait, or give --busy"
 }
-# PROGRAM BUSY: waits until it is, for five minutes at most; then as bench_require_quiet.
+# PROGRAM: waits until it is, for five minutes at most; then as bench_require_quiet.
 bench_await_quiet() {
   local n
   for ((n = 0; n < 60; ++n)); do
-    if bench_quiet "$2"; then return; fi
+    if bench_quiet; then return; fi
     sleep "${FOLIO_PAUSE:-5}"  # tests do not wait
   done
-  bench_require_quiet "$1" "$2"
+  bench_require_quiet "$1"
 }
 
 # PROGRAM FILE: exit 2 where the build has no such program.
@@ -29,15 +29,14 @@ bench_require_built() {
   [[ -x $2 ]] || folio_stop "$1: there is no $2: run bash tests/run.sh first, or name a build with --build"
 }
 
-# BUSY COMMAND…: commit, processor, load and command, for whoever reads the figures.
+# COMMAND…: commit, processor, load and command, for whoever reads the figures.
 bench_machine() {
-  local busy=$1 commit
-  shift
+  local commit
   commit=$(git rev-parse --short HEAD 2>/dev/null || echo 'no commit')
   git diff --quiet HEAD -- . ':(exclude)README.md' 2>/dev/null || commit+=' with changes'
   echo "command: $*"
   echo "commit: $commit; seeds: fixed"
   echo "processor: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(bench_cores) cores"
   echo "load at the start: $(bench_load)"
-  [[ $busy != 1 && ${FOLIO_BUSY:-} != 1 ]] || echo "measured with --busy: other programs may have run, and figures may mislead"
+  [[ ${FOLIO_BUSY:-} != 1 ]] || echo "measured with --busy: other programs may have run, and figures may mislead"
 }

@@ -20,6 +20,7 @@ refuses() {
 }
 
 export FOLIO_LOADAVG=$work/loadavg
+export FOLIO_PAUSE=0
 unset FOLIO_BUSY
 echo '0.31 0.1 0.1 1/100 1' >loadavg
 declare -A quick=([compare]='--windows 1 --steps 1 --eager --no-install' [growth]='--seconds 0.001')
@@ -95,7 +96,7 @@ printf '%s\n' '<!-- figures: echo 1 -->' prose "<!-- figures: echo 2; echo 0.31 
 cp read.md before.md
 figures 'echo 1' 2>&1 | grep -q "'<!-- end of figures -->' is missing" || fail "figures.sh does not miss the end of figures"
 cmp -s read.md before.md || fail "figures.sh writes where the end of figures is missing"
-FOLIO_PAUSE=0 figures 'echo [23]' 2>&1 | grep -q 'the machine is busy' || fail "figures.sh measures although the load stays"
+figures 'echo [23]' 2>&1 | grep -q 'the machine is busy' || fail "figures.sh measures although the load stays"
 grep -q '^3$' read.md && fail "figures.sh measures although the load stays: $(cat read.md)"
 
 [ "$failures" = 0 ] || exit 1

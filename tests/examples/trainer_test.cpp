@@ -11,6 +11,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <utility>
 
 #include "autograd/autograd.hpp"
 #include "tests/nn/small_config.hpp"

@@ -129,11 +129,7 @@ class PlainMuon {
   PlainMuon(const Parameter& p, const MuonOptions& o) : p_(p), o_(o), u_(static_cast<std::size_t>(p.value.numel())) {}
 
   void step(std::vector<double>& w, const std::vector<double>& g, double factor, double lr) {
-    std::int64_t rows = p_.matrix_rows;
-    for (std::int64_t b = (o_.block_rows + 1) / 2; b > 0 && b <= o_.block_rows && o_.block_rows < p_.matrix_rows; ++b) {
-      if (p_.matrix_rows % b == 0) rows = b;
-    }
-    const std::int64_t columns = p_.value.dim(-1);
+    const std::int64_t rows = rows_together(), columns = p_.value.dim(-1);
     const double m = static_cast<double>(rows), n = static_cast<double>(columns);
     const double scale =
         o_.scale == MuonScale::as_adamw ? 0.2 * std::sqrt(std::max(m, n)) : std::sqrt(std::max(1.0, m / n));
@@ -152,6 +148,14 @@ class PlainMuon {
   }
 
  private:
+  std::int64_t rows_together() const {
+    std::int64_t rows = p_.matrix_rows;
+    if (o_.block_rows == 0 || rows <= o_.block_rows) return rows;
+    for (std::int64_t b = (o_.block_rows + 1) / 2; b <= o_.block_rows; ++b)
+      if (p_.matrix_rows % b == 0) rows = b;
+    return rows;
+  }
+
   Parameter p_;
   MuonOptions o_;
   std::vector<double> u_;

@@ -101,6 +101,20 @@ TEST_F(Steps, TellOfALossThatIsNotFiniteDuringTheNext) {
   EXPECT_TRUE(said.starts_with("step 3: the loss is nan; try a lower --lr")) << said;
 }
 
+TEST_F(Steps, TellOfALossThatIsNotFiniteBeforeTheMemoryThatTheNextLacks) {
+  const std::size_t capacity = cuda_emulated::memory_statistics().capacity_bytes;
+  const std::string said = error_of([&] {
+    train([](std::int64_t n, DeepSeekLM& model) {
+      if (n == 1) model.norm.weight.fill(std::numeric_limits<double>::quiet_NaN());
+      if (n != 2) return;
+      release_cached_memory(Device::cuda_emulated);
+      cuda_emulated::set_memory_capacity(cuda_emulated::memory_statistics().bytes);
+    });
+  });
+  cuda_emulated::set_memory_capacity(capacity);
+  EXPECT_TRUE(said.starts_with("step 2: the loss is nan; try a lower --lr")) << said;
+}
+
 /// An infinite gradient of a finite loss: one that was there already.
 TEST_F(Steps, KeepAGradientThatIsNotFiniteFromTheWeightsAndTellOfItDuringTheNext) {
   std::map<std::int64_t, std::vector<double>> norms;
