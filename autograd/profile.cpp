@@ -1,5 +1,7 @@
 #include "autograd/profile.hpp"
 
+#include <algorithm>
+
 #include "autograd/backend.hpp"
 #include "autograd/profile_hooks.hpp"
 #include "autograd/tape.hpp"
@@ -7,6 +9,14 @@
 namespace folio {
 
 using detail::listening;
+
+namespace {
+bool is_view(const Record& record) {
+  return std::ranges::all_of(record.outputs, [&](const Tensor& y) {
+    return std::ranges::any_of(record.inputs, [&](const Tensor& x) { return x.storage() == y.storage(); });
+  });
+}
+}  // namespace
 
 Profile::Profile(std::size_t most_spans)
     : began_(std::chrono::steady_clock::now()), most_spans_(most_spans), outer_(listening) {
@@ -86,7 +96,8 @@ void Profile::end_kernel() {
 
 void Profile::recorded(const Record& record) {
   if (!section_ || backward_) return;
-  if (waiting_.empty()) {  // a view
+  if (is_view(record)) {  // which ran nothing: what waits was called before it, by nobody's op
+    release_kernels(Span::Kind::loose);
     ++totals_[{Span::Kind::forward, record.op.text}].calls;
     return;
   }

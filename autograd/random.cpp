@@ -2,18 +2,28 @@
 
 #include <Random123/philox.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
 namespace folio {
 
 std::array<std::uint32_t, 4> RandomStream::block(std::uint64_t block) const {
+  std::array<std::uint32_t, 4> words;
+  blocks(block, words);
+  return words;
+}
+
+void RandomStream::blocks(std::uint64_t first, std::span<std::uint32_t> words) const {
   using Philox = r123::Philox4x32;
-  const Philox::ctr_type counter = {{static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32),
-                                     static_cast<std::uint32_t>(stream), static_cast<std::uint32_t>(stream >> 32)}};
-  const Philox::key_type words = {{static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32)}};
-  const Philox::ctr_type drawn = Philox{}(counter, words);
-  return {drawn[0], drawn[1], drawn[2], drawn[3]};
+  const Philox::key_type keys = {{static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32)}};
+  for (std::size_t i = 0; i + 4 <= words.size(); i += 4) {
+    const std::uint64_t block = first + i / 4;
+    const Philox::ctr_type counter = {{static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32),
+                                       static_cast<std::uint32_t>(stream), static_cast<std::uint32_t>(stream >> 32)}};
+    const Philox::ctr_type drawn = Philox{}(counter, keys);
+    std::copy(drawn.begin(), drawn.end(), words.data() + i);
+  }
 }
 
 std::uint32_t RandomStream::bits(std::int64_t i) const {

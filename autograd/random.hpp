@@ -1,6 +1,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <span>
 
 namespace folio {
 
@@ -12,6 +13,8 @@ struct RandomStream {
 
   /// Four independent 32-bit words for block `block`.
   std::array<std::uint32_t, 4> block(std::uint64_t block) const;
+  /// The words of blocks first, first + 1, …, one after another; as many, in fours, as `words` holds.
+  void blocks(std::uint64_t first, std::span<std::uint32_t> words) const;
   std::uint32_t bits(std::int64_t i) const;
   /// Uniform in [0, 1), 53 random bits.
   double uniform(std::int64_t i) const;

@@ -21,8 +21,8 @@ double scale_of(MuonScale rule, std::int64_t rows, std::int64_t columns) {
 }
 
 /// The rows of a block, see MuonOptions::block_rows.
-std::int64_t block_of(std::int64_t rows, std::int64_t most) {
-  if (most == 0 || rows <= most) return rows;
+std::int64_t block_of(std::int64_t rows, std::int64_t columns, std::int64_t most) {
+  if (most == 0 || rows <= most || columns <= most) return rows;
   std::int64_t block = most;
   while (rows % block != 0) --block;
   return 2 * block >= most ? block : rows;
@@ -64,8 +64,10 @@ Muon::Muon(const Parameters& parameters, const MuonOptions& options)
 void Muon::update(Group& group, const Tensor& factor) {
   if (group.state_names.front() != momentum_name) return AdamW::update(group, factor);
   std::map<std::pair<std::int64_t, std::int64_t>, std::vector<std::size_t>> alike;
-  for (std::size_t i = 0; i < group.values.size(); ++i)
-    alike[{block_of(group.matrix_rows[i], options_.block_rows), group.values[i].dim(-1)}].push_back(i);
+  for (std::size_t i = 0; i < group.values.size(); ++i) {
+    const std::int64_t columns = group.values[i].dim(-1);
+    alike[{block_of(group.matrix_rows[i], columns, options_.block_rows), columns}].push_back(i);
+  }
   for (const auto& [extents, all] : alike) {
     std::vector<std::size_t> some;
     std::int64_t elements = 0;

@@ -69,7 +69,7 @@ last() { sed -n "s/.*\"$1\":\([0-9.e+-]*\).*/\1/p" "$2/metrics.jsonl" 2>/dev/nul
 # KEY FOLDER: a whole number in config.json.
 setting() { sed -n "s/.*\"$1\": \"\{0,1\}\([0-9]*\)\"\{0,1\},\{0,1\}$/\1/p" "$2/config.json" 2>/dev/null | head -n 1; }
 
-# VARIANT → steps of it in $seconds where the machine is as busy as it will be, by those after the first.
+# VARIANT → steps of it in $seconds, and tokens/s, where the machine is as busy as it will be, by steps after the first.
 steps_in_time() {
   local n folder=$work/rate
   rm -rf "$folder"-*
@@ -79,14 +79,14 @@ steps_in_time() {
   wait
   for ((n = 1; n <= jobs; ++n)); do last tokens_per_s "$folder-$n"; done | awk -v seconds="$seconds" \
     -v tokens=$(($(setting batch "$folder-1") * $(setting accumulate "$folder-1") * $(setting context "$folder-1"))) \
-    '{ rate += $1 } END { if (NR == 0) exit 1; printf "%d\n", seconds * rate / NR / tokens + 1 }'
+    '{ rate += $1 } END { if (NR == 0) exit 1; printf "%d %.0f\n", seconds * rate / NR / tokens + 1, rate / NR }'
 }
 
 bench_machine bash tests/bench/ablation.sh "${given[@]}"
 echo "preset $preset, $dtype, loss on $on, seeds ${seeds[*]}, $jobs trainings side by side of one thread each"
 [[ -z $common ]] || echo "settings of all: $common"
 
-lengths=()
+lengths=() rates=()
 # In turn and thrice, so that the machine is as fast for one variant as for another.
 for _ in ${seconds:+1 2 3}; do
   for v in "${!variants[@]}"; do
@@ -96,7 +96,7 @@ for _ in ${seconds:+1 2 3}; do
 done
 for v in "${!variants[@]}"; do
   lengths[v]=$steps
-  [[ -z $seconds ]] || lengths[v]=$(sort -n "$work/steps-$v" | sed -n 2p)
+  [[ -z $seconds ]] || read -r "lengths[v]" "rates[v]" < <(sort -n "$work/steps-$v" | sed -n 2p)
 done
 failed=()
 for seed in "${seeds[@]}"; do
@@ -112,7 +112,7 @@ for seed in "${seeds[@]}"; do
     loss=$(last val_loss "$runs/$v-$seed")
     [[ -n $loss ]] || failed+=("'${variants[v]}', seed $seed: $(tail -n 1 "$runs/$v-$seed.err")")
     printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$v" "${variants[v]:-the preset}" "$(setting steps "$runs/$v-$seed")" "$seed" "${loss:--}" \
-      "$(last tokens_per_s "$runs/$v-$seed")"
+      "${rates[v]:-$(last tokens_per_s "$runs/$v-$seed")}"
   done
 done >"$work/losses" || true
 

@@ -150,7 +150,7 @@ class PlainMuon {
  private:
   std::int64_t rows_together() const {
     std::int64_t rows = p_.matrix_rows;
-    if (o_.block_rows == 0 || rows <= o_.block_rows) return rows;
+    if (o_.block_rows == 0 || std::min(rows, p_.value.dim(-1)) <= o_.block_rows) return rows;
     for (std::int64_t b = (o_.block_rows + 1) / 2; b <= o_.block_rows; ++b)
       if (p_.matrix_rows % b == 0) rows = b;
     return rows;
@@ -209,6 +209,7 @@ TEST(Muon, IsItsFormulaForMatricesAndAdamWForTheRest) {
                                 {.lr = 0.05, .nesterov = false, .weight_decay = 0, .others = others},
                                 {.lr = 0.02, .momentum = 0.8, .scale = MuonScale::spectral, .others = others},
                                 {.lr = 0.02, .momentum = 0, .nesterov = false, .iterations = 3, .others = others},
+                                {.lr = 0.05, .block_rows = 3, .others = others},
                                 {.lr = 0.05, .block_rows = 4, .others = others},
                                 {.lr = 0.05, .block_rows = 6, .scale = MuonScale::spectral, .others = others}}) {
     EXPECT_LT(distance_from_plain(DType::float64, options), 1e-12);
