@@ -152,6 +152,13 @@ void Preset::set(const std::string& key, const std::string& value) {
   for (const auto& [name, text] : model_keys) known += ", " + name;
   require(model_keys.contains(key), [&] { return "unknown setting '" + key + "'; known are: " + known; });
   model.set(key, value);
+  if (key == "vocab_size") fits_vocabulary = false;
+}
+
+void Preset::set(const std::string& pair) {
+  const auto equals = pair.find('=');
+  require(equals != std::string::npos, [&] { return "--set takes key=value, not '" + pair + "'"; });
+  set(pair.substr(0, equals), pair.substr(equals + 1));
 }
 
 const std::vector<Preset>& all_presets() {

@@ -19,6 +19,8 @@ struct Preset {
   /// Sets one key of the model or of the training, as `--set key=value` does. An unknown key is an Error that lists
   /// the known ones.
   void set(const std::string& key, const std::string& value);
+  /// The same of "key=value", as it is given to --set.
+  void set(const std::string& pair);
 };
 
 /// The preset of that name, or an Error that lists them.

@@ -77,13 +77,7 @@ void add_options(CLI::App& app, Arguments& a) {
 Preset chosen_preset(const Arguments& a) {
   Preset preset = find_preset(a.preset);
   if (a.lr) preset.training.muon_lr *= *a.lr / preset.training.lr;
-  for (const std::string& pair : a.settings) {
-    const auto equals = pair.find('=');
-    require(equals != std::string::npos, [&] { return "--set takes key=value, not '" + pair + "'"; });
-    const std::string key = pair.substr(0, equals);
-    preset.set(key, pair.substr(equals + 1));
-    if (key == "vocab_size") preset.fits_vocabulary = false;
-  }
+  for (const std::string& pair : a.settings) preset.set(pair);
   TrainSettings& t = preset.training;
   t.steps = a.steps.value_or(t.steps);
   t.batch = a.batch.value_or(t.batch);

@@ -10,8 +10,7 @@
 #include "autograd/memory.hpp"
 #include "autograd/profile.hpp"
 #include "autograd/tape.hpp"
-#include "optim/adamw.hpp"
-#include "optim/muon.hpp"
+#include "examples/optimizer.hpp"
 
 namespace folio::examples {
 namespace {
@@ -37,26 +36,6 @@ std::vector<std::int64_t> summed_loads(const std::vector<RouterStatistics>& laye
 /// What to do where numbers are not finite. (Messages leave out the sign of a NaN, which means nothing.)
 std::string calmer(double lr) {
   return fmt::format("; try a lower --lr (the rate was {:.2e}), a longer warmup or a smaller clip (with --set)", lr);
-}
-
-DType muon_products(const std::string& setting, DType activations) {
-  if (setting == "model") return is_half(activations) ? activations : DType::float32;
-  DeepSeekConfig named;  // which knows dtypes by these names
-  named.set("dtype", setting);
-  return named.dtype;
-}
-
-std::unique_ptr<optim::Optimizer> make_optimizer(const DeepSeekLM& model, const TrainSettings& s) {
-  const optim::AdamWOptions adamw = {.lr = s.lr, .beta1 = s.beta1, .beta2 = s.beta2, .weight_decay = s.weight_decay};
-  if (s.optimizer == "adamw") return std::make_unique<optim::AdamW>(model.parameters(), adamw);
-  return std::make_unique<optim::Muon>(
-      model.parameters(), optim::MuonOptions{.lr = s.muon_peak(),
-                                             .momentum = s.muon_momentum,
-                                             .weight_decay = s.weight_decay,
-                                             .iterations = s.muon_iterations,
-                                             .block_rows = s.muon_block,
-                                             .products = muon_products(s.muon_dtype, model.activation_dtype()),
-                                             .others = adamw});
 }
 
 }  // namespace

@@ -132,7 +132,7 @@ bench_time=$SECONDS
 # ── The table ────────────────────────────────────────────────────────────────────────────────────────────────────────
 {
   echo
-  bench_machine bash tests/gpu.sh "${given[@]}"
+  bench_machine "bash tests/gpu.sh$(bench_words "${given[@]}")"
   echo "GPU: $gpu"
   echo "tests: $tests"
   ((${#sanitized[@]} == 0)) || printf '%s\n' "${sanitized[@]}"

@@ -82,7 +82,7 @@ steps_in_time() {
     '{ rate += $1 } END { if (NR == 0) exit 1; printf "%d %.0f\n", seconds * rate / NR / tokens + 1, rate / NR }'
 }
 
-bench_machine bash tests/bench/ablation.sh "${given[@]}"
+bench_machine "bash tests/bench/ablation.sh$(bench_words "${given[@]}")"
 echo "preset $preset, $dtype, loss on $on, seeds ${seeds[*]}, $jobs trainings side by side of one thread each"
 [[ -z $common ]] || echo "settings of all: $common"
 

@@ -28,8 +28,8 @@ void register_ops(const std::string& preset, const Place& place);
 /// None in 16 bits: parameters are float32, choices int32.
 void register_updates(const std::string& preset, const Place& place);
 
-/// step/PRESET: batch, forward, backward, clipping, AdamW and router bias, with tokens/s, model FLOPs (6 × active
-/// parameters × tokens) and the most bytes that tensors took.
+/// step/PRESET: batch, forward, backward, clipping, the preset's optimizer and router bias, with tokens/s, model FLOPs
+/// (6 × active parameters × tokens) and the most bytes that tensors took.
 void register_step(const std::string& preset, const Place& place);
 
 /// growth/PRESET/KEY:VALUE: the same with one of batch, context, layers, width, experts and, on the CPU, threads halved

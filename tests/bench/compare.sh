@@ -72,7 +72,7 @@ else
 fi
 [[ -n $python ]] || folio_stop "compare.sh: there is no PyTorch: install python3-torch, or leave --no-install out"
 
-bench_machine bash tests/bench/compare.sh "${given[@]}"
+bench_machine "bash tests/bench/compare.sh$(bench_words "${given[@]}")"
 echo "preset $preset, $threads threads; tokens/s, median of $windows windows of $steps steps (least, most)"
 
 # Rates, one a line, on stdin → "median least most".

@@ -30,7 +30,7 @@ bench=$build/tests/bench/bench
 bench_require_built growth.sh "$bench"
 bench_require_quiet growth.sh
 
-facts=$(bench_machine bash tests/bench/growth.sh "${given[@]}")
+facts=$(bench_machine "bash tests/bench/growth.sh$(bench_words "${given[@]}")")
 csv=$("$bench" --benchmark_filter="^growth/$preset/" --benchmark_min_time="$seconds" --benchmark_format=csv 2>/dev/null) ||
   folio_stop "growth.sh: $bench fails; is the preset '$preset' one of tiny and shakespeare-char?"
 echo "$facts"

@@ -29,12 +29,20 @@ bench_require_built() {
   [[ -x $2 ]] || folio_stop "$1: there is no $2: run bash tests/run.sh first, or name a build with --build"
 }
 
-# COMMAND…: commit, processor, load and command, for whoever reads the figures.
+# WORD…: each behind a blank, quoted where a shell would take it for something else.
+bench_words() {
+  local word
+  for word; do
+    [[ $word =~ ^[A-Za-z0-9_./=:+-]+$ ]] || word=${word@Q}
+    printf ' %s' "$word"
+  done
+}
+# COMMAND: commit, processor, load and command, for whoever reads the figures.
 bench_machine() {
   local commit
   commit=$(git rev-parse --short HEAD 2>/dev/null || echo 'no commit')
   git diff --quiet HEAD -- . ':(exclude)README.md' 2>/dev/null || commit+=' with changes'
-  echo "command: $*"
+  echo "command: $1"
   echo "commit: $commit; seeds: fixed"
   echo "processor: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(bench_cores) cores"
   echo "load at the start: $(bench_load)"

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <vector>
 
 #include "autograd/settings.hpp"
 #include "autograd/threads.hpp"
@@ -12,6 +13,7 @@
 #include "examples/presets.hpp"
 #include "examples/program.hpp"
 #include "tests/bench/benchmarks.hpp"
+#include "tests/bench/work.hpp"
 
 using namespace folio;
 using namespace folio::bench;
@@ -23,6 +25,7 @@ struct Arguments {
   std::optional<bool> tf32;
   int threads = 0;
   double ceilings = 0.5;
+  std::vector<std::string> settings;
 };
 
 const std::map<std::string, DType> dtypes = {
@@ -43,6 +46,8 @@ int run(const Arguments& arguments, const std::string& program, std::vector<std:
     return std::string("--tf32 is for matrix products on a GPU: give --device cuda or cuda-emulated too");
   });
   set_tf32(arguments.tf32.value_or(place.device == Device::cuda));
+  place.settings = arguments.settings;
+  measured_preset("tiny", place);  // which a wrong setting ends before anything is measured
   place.ceilings = measure_ceilings(place, arguments.ceilings);
   benchmark::AddCustomContext("device", place.description() + ", in " + name_of(place.dtype));
   benchmark::AddCustomContext("ceilings", place.ceilings.description());
@@ -79,6 +84,11 @@ int main(int argc, char** argv) {
   app.add_option("--ceilings", arguments.ceilings, "seconds to spend on each of the machine's figures")
       ->check(examples::number("of at least 0", [](double x) { return x >= 0; }))
       ->capture_default_str();
+  app.add_option("--set", arguments.settings, "a setting of every preset that is measured, as train takes it")
+      ->type_name("key=value")
+      ->expected(1)
+      ->take_all()
+      ->allow_extra_args(false);
   app.allow_extras();
   return examples::run_program(app, argc, argv, [&] { return run(arguments, argv[0], app.remaining()); });
 }

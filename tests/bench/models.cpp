@@ -2,9 +2,9 @@
 
 #include "autograd/autograd.hpp"
 #include "data/batches.hpp"
+#include "examples/optimizer.hpp"
 #include "examples/presets.hpp"
 #include "nn/deepseek_lm.hpp"
-#include "optim/adamw.hpp"
 #include "optim/clip.hpp"
 #include "tests/bench/benchmarks.hpp"
 #include "tests/bench/work.hpp"
@@ -32,7 +32,7 @@ class Training {
         tokens_(drawn_tokens(100'000, preset.model.vocab_size)),
         batches_(tokens_, preset.training.batch, preset.model.context, 1),
         model_(preset.model, generator_, {DType::float32, device}),
-        adam_(model_.parameters(), {.lr = 1e-4, .weight_decay = preset.training.weight_decay}) {}
+        optimizer_(examples::make_optimizer(model_, preset.training)) {}
 
   void step() {
     const data::Batch batch = batches_[steps_++];
@@ -42,7 +42,7 @@ class Training {
         model_.loss(from_indices(batch.inputs, shape).to(device_), from_indices(batch.targets, shape).to(device_));
     tape.backward(loss);
     benchmark::DoNotOptimize(loss.item());
-    adam_.step(optim::clip_by_global_norm(model_.parameters(), preset_.training.clip));
+    optimizer_->step(optim::clip_by_global_norm(model_.parameters(), preset_.training.clip));
     model_.update_router_bias();
   }
 
@@ -55,7 +55,7 @@ class Training {
   data::RandomBatches batches_;
   Generator generator_{1};
   DeepSeekLM model_;
-  optim::AdamW adam_;
+  std::unique_ptr<optim::Optimizer> optimizer_;
   std::int64_t steps_ = 0;
 };
 

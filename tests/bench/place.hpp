@@ -2,6 +2,7 @@
 #include <array>
 #include <chrono>
 #include <string>
+#include <vector>
 
 #include "autograd/tensor.hpp"
 #include "cuda/clock.hpp"
@@ -15,6 +16,7 @@ struct Place {
   DType dtype = DType::float32;     ///< of what ops read; of a model's activations
   const GpuClock* clock = nullptr;  ///< none on the CPU
   Ceilings ceilings = {};
+  std::vector<std::string> settings = {};  ///< of every preset that is measured: "key=value"
 
   /// Returns when all that was asked of the device is done.
   void wait() const {

@@ -65,6 +65,8 @@ for length in '--steps 2' '--seconds 1'; do
     grep -q -E "^. $row [0-9]\.[0-9]{4} [0-9]\.[0-9]{4} [0-9]\.[0-9]{4} .$" out || fail "ablation.sh $length prints no row '$row': $(cat out)"
   done
 done
+grep -q -x -F "command: bash tests/bench/ablation.sh --build $build --preset tiny --seconds 1 --jobs 2 --seeds '3 4 5' --common batch=4 '' 'optimizer=muon muon_lr=1e-2'" out ||
+  fail "ablation.sh does not say by which command: $(head -n 1 out)"
 grep -q 'figures not comparable' out || fail "ablation.sh does not say that its text is the sample: $(cat out)"
 ablation --steps 2 '' 'optimizer=none' >out 2>err </dev/null && fail "ablation.sh does not fail where a training does"
 grep -q "^failed: 'optimizer=none', seed 2: .*optimizer must be" out || fail "ablation.sh does not say what failed: $(cat out err)"

@@ -11,7 +11,8 @@
 
 namespace folio::bench {
 
-/// A preset as it is measured there: on a CPU, the large ones with 4 windows a step, which fit into memory.
+/// A preset as it is measured there: on a CPU, the large ones with 4 windows a step, which fit into memory; with the
+/// place's settings, of which a wrong one is an Error.
 examples::Preset measured_preset(const std::string& name, const Place& place);
 
 /// What a training step of a preset hands to its ops, by the names of nn/config.hpp.
