@@ -13,7 +13,8 @@ using detail::listening;
 namespace {
 bool is_view(const Record& record) {
   return std::ranges::all_of(record.outputs, [&](const Tensor& y) {
-    return std::ranges::any_of(record.inputs, [&](const Tensor& x) { return x.storage() == y.storage(); });
+    return std::ranges::any_of(record.inputs,
+                               [&](const Tensor& x) { return x.defined() && x.storage() == y.storage(); });
   });
 }
 }  // namespace
@@ -96,8 +97,9 @@ void Profile::end_kernel() {
 
 void Profile::recorded(const Record& record) {
   if (!section_ || backward_) return;
-  if (is_view(record)) {  // which ran nothing: what waits was called before it, by nobody's op
-    release_kernels(Span::Kind::loose);
+  const bool view = is_view(record);  // which ran nothing: what waits was called before it, by nobody's op
+  if (view) release_kernels(Span::Kind::loose);
+  if (view || waiting_.empty()) {
     ++totals_[{Span::Kind::forward, record.op.text}].calls;
     return;
   }

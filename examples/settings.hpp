@@ -14,7 +14,7 @@ struct TrainSettings {
   double muon_lr = 0;               ///< peak learning rate of Muon; 0: lr
   double muon_momentum = 0.95;
   std::int64_t muon_iterations = 5;
-  std::int64_t muon_block = 0;       ///< rows that are orthogonalised together; 0: all of a matrix
+  std::int64_t muon_block = 0;       ///< rows orthogonalised together in matrices of more rows and columns; 0: all
   std::string muon_dtype = "model";  ///< of Muon's products: f32, bf16, f16, or model: that of the activations
   double lr_floor = 0.1;             ///< share of lr at the end of the cosine; 1 keeps it constant
   std::int64_t warmup = 50;          ///< steps of linear warm-up

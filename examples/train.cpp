@@ -2,6 +2,7 @@
 // learning curve.
 #include <fmt/format.h>
 
+#include <chrono>
 #include <iostream>
 #include <optional>
 
@@ -217,15 +218,17 @@ int train(const Arguments& arguments, const std::vector<std::string>& command) {
 
   std::optional<Profile> profile;
   if (arguments.profile) profile.emplace();
+  const auto start = std::chrono::steady_clock::now();
   const int code = run(model, corpus, tokenizer, preset.training, folder);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (!folder.kept()) return code;
   if (profile) report(*profile, folder);
-  if (device != Device::cpu) {
-    const MemoryStatistics memory = memory_statistics(device);
-    std::cout << fmt::format("memory of {}: at most {:.1f} MiB in tensors at once, {:.1f} MiB taken from the device\n",
-                             name_of(device), static_cast<double>(memory.peak) / 0x1p20,
-                             static_cast<double>(held_memory(device)) / 0x1p20);
-  }
+  const MemoryStatistics memory = memory_statistics(device);
+  std::cout << fmt::format("time: {:.1f} s with validation and samples\n", seconds)
+            << fmt::format("memory of {}: at most {:.1f} MiB in tensors at once, {:.1f} MiB taken from the {}\n",
+                           name_of(device), static_cast<double>(memory.peak) / 0x1p20,
+                           static_cast<double>(held_memory(device)) / 0x1p20,
+                           device == Device::cpu ? "system" : "device");
   const std::string name = folder.path().string();
   std::vector<std::string> next = {program_beside(command.front(), "generate"), "--from", name};
   if (can_encode(tokenizer, "ROMEO:")) next.insert(next.end(), {"--prompt", "ROMEO:"});

@@ -15,9 +15,9 @@ struct MuonOptions {
   bool nesterov = true;
   double weight_decay = 0.01;  ///< per step and lr, on matrices whose `decays` is true
   std::int64_t iterations = 5;
-  /// A matrix of more rows and columns is orthogonalised in blocks of as many rows as divide it, from half of this number
-  /// up to it; whole where there is no such divisor, or this is 0. Blocks of b rows of n ≥ b take (2n + b)/(3n)·(b/n) of a
-  /// square matrix's multiplications. `scale` takes a block's rows.
+  /// A matrix of more rows than this, and of more columns than this, is orthogonalised in blocks of as many rows as divide
+  /// it, from half of this number up to it; whole where there is no such divisor, or this is 0. Blocks of b rows of n ≥ b
+  /// take (2n + b)/(3n)·(b/n) of a square matrix's multiplications. `scale` takes a block's rows.
   std::int64_t block_rows = 0;
   MuonScale scale = MuonScale::as_adamw;
   /// Of the iterations' products: 16-bit floats, or float32, which stands for the matrices' own.

@@ -87,6 +87,20 @@ TEST(Profile, KernelsLieInOpsAndOpsInSections) {
             profile.seconds(Kind::section));
 }
 
+TEST(Profile, TakesOpsWithoutKernelsOfTheirOwnAndInputsThatAreNotThere) {
+  Generator generator(1);
+  const Tensor q = randn({1, 3, 2, 4}, generator), half = randn({4}, generator).to(DType::bfloat16);
+  const Profile profile;
+  ProfileSection part;
+  part.next("step");
+  causal_attention(q, q, q, {}, 0.5);
+  mean(half);  // whose last kernel is its cast's
+  part.end();
+  EXPECT_EQ(profile.total(Kind::forward, "causal_attention").calls, 1);
+  EXPECT_EQ(profile.total(Kind::forward, "mean").calls, 1);
+  EXPECT_LE(profile.seconds(Kind::forward) + profile.seconds(Kind::loose), profile.seconds(Kind::section));
+}
+
 TEST(Profile, SeesNothingOutsideItsScopeAndItsSections) {
   Model model;
   const Profile profile(2);

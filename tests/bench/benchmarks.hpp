@@ -23,7 +23,7 @@ int failed_benchmarks();
 /// op/OP[/WORK]/PRESET/forward and …/backward, for every op of the registry. `place` must outlive the run, here and below.
 void register_ops(const std::string& preset, const Place& place);
 
-/// The kernels that no op records, in GB/s: update/adamw/PRESET, …/sgd, …/ema (the average of the weights) and …/clip (norms
+/// The kernels that no op records, in GB/s: update/adamw/PRESET, …/sgd, …/muon, …/ema (the average of the weights) and …/clip (norms
 /// and factor) over all parameters of a model, and routing/PRESET/sort: counts, prefix sums and permutation of the choices.
 /// None in 16 bits: parameters are float32, choices int32.
 void register_updates(const std::string& preset, const Place& place);

@@ -67,7 +67,10 @@ install_torch() {
 if [[ -n $python ]]; then
   has_torch "$python" || folio_stop "compare.sh: --python: $python has no PyTorch"
 else
-  if ((install)) && ! has_torch build/peer/venv/bin/python; then install_torch || true; fi
+  if ((install)) && ! has_torch build/peer/venv/bin/python; then
+    install_torch || true
+    bench_await_quiet compare.sh
+  fi
   python=$(find_python)
 fi
 [[ -n $python ]] || folio_stop "compare.sh: there is no PyTorch: install python3-torch, or leave --no-install out"
@@ -117,18 +120,14 @@ peer() {
 
 torch=unknown
 for gemm in onednn eigen; do ours "folio f32 $gemm" --gemm $gemm; done
-dtypes=(f32)
-if "$train" --help | grep -q -e --dtype; then
-  ours 'folio bf16' --dtype bf16
-  dtypes=(f32 bf16)
-fi
+ours 'folio bf16' --dtype bf16
 for dtype in f32 bf16; do
   peer "torch $dtype eager" --dtype $dtype
   ((eager)) || peer "torch $dtype compiled" --dtype $dtype --compile
 done
 
 echo "ratios (PyTorch $torch)"
-for dtype in "${dtypes[@]}"; do
+for dtype in f32 bf16; do
   for name in "folio $dtype" "folio $dtype onednn" "folio $dtype eigen"; do
     for way in eager compiled; do
       other="torch $dtype $way"

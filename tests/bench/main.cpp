@@ -51,11 +51,11 @@ int run(const Arguments& arguments, const std::string& program, std::vector<std:
   place.ceilings = measure_ceilings(place, arguments.ceilings);
   benchmark::AddCustomContext("device", place.description() + ", in " + name_of(place.dtype));
   benchmark::AddCustomContext("ceilings", place.ceilings.description());
-  for (const char* preset : {"tiny", "shakespeare-char", "deepseek-shakespeare-v3"}) {
-    register_ops(preset, place);
-    register_updates(preset, place);
+  for (const examples::Preset& preset : examples::all_presets()) {
+    register_ops(preset.name, place);
+    register_updates(preset.name, place);
+    register_step(preset.name, place);
   }
-  for (const examples::Preset& preset : examples::all_presets()) register_step(preset.name, place);
   for (const char* preset : {"tiny", "shakespeare-char"}) {
     register_growth(preset, place);
     register_decode(preset, place);
@@ -84,7 +84,8 @@ int main(int argc, char** argv) {
   app.add_option("--ceilings", arguments.ceilings, "seconds to spend on each of the machine's figures")
       ->check(examples::number("of at least 0", [](double x) { return x >= 0; }))
       ->capture_default_str();
-  app.add_option("--set", arguments.settings, "a setting of every preset that is measured, as train takes it")
+  app.add_option("--set", arguments.settings,
+                 "a setting of the model or of the optimizer, in every preset that is measured")
       ->type_name("key=value")
       ->expected(1)
       ->take_all()

@@ -41,7 +41,7 @@ for op in $ops; do
     grep -q -E "^op/$op/(.*/)?tiny/$way" <<<"$names" || fail "op $op has no benchmark $way"
   done
 done
-for part in step/tiny decode/tiny/position:1/ routing/tiny/expert_wise routing/tiny/sort update/{adamw,sgd,ema,clip}/tiny $others; do
+for part in step/tiny decode/tiny/position:1/ routing/tiny/expert_wise routing/tiny/sort update/{adamw,sgd,muon,ema,clip}/tiny $others; do
   grep -q -F "$part" <<<"$names" || fail "there is no benchmark $part"
 done
 
@@ -54,8 +54,10 @@ bash "$here/table.sh" - <"$work/measured.json" | cmp -s - table || fail "table.s
 "$bench" --ceilings=0 --benchmark_filter=nothing >out 2>err && fail "a filter that nothing fits is no error"
 [ "$(tail -n 1 err)" = "bench: no benchmark fits the filter" ] || fail "a filter that nothing fits: $(cat err)"
 peak() { sed -n 's/^step.* peak_MiB=\([0-9.]*\).*/\1/p'; }
-small=$("$bench" --device "$device" --ceilings=0 --benchmark_filter='^step/tiny/' --benchmark_min_time=1e-9 --set batch=1 --set context=16 2>&1 | peak)
+of_step() { "$bench" --device "$device" --ceilings=0 --benchmark_filter='^step/tiny/' --benchmark_min_time=1e-9 "$@" 2>&1 | peak; }
+small=$(of_step --set batch=1 --set context=16)
 awk "BEGIN { exit !(0 < ${small:-0} && ${small:-0} < $(peak <<<"$out")) }" || fail "--set batch=1 takes $small MiB"
+[ "$small" != "$(of_step --set batch=1 --set context=16 --set optimizer=muon)" ] || fail "a step is not one of the preset's optimizer"
 "$bench" --set wings=2 >out 2>err && fail "an unknown setting is no error"
 grep -q -E "^bench: unknown setting 'wings'; known are" err || fail "an unknown setting: $(cat err)"
 [ "$failures" = 0 ] || exit 1

@@ -7,6 +7,7 @@
 #include "optim/adamw.hpp"
 #include "optim/clip.hpp"
 #include "optim/ema.hpp"
+#include "optim/muon.hpp"
 #include "optim/sgd.hpp"
 #include "tests/bench/benchmarks.hpp"
 #include "tests/bench/work.hpp"
@@ -72,6 +73,17 @@ Task sgd(const Preset& preset, const Place& place) {
   return steps<optim::SGD>(preset, place, optim::SGDOptions{.lr = 1e-4, .momentum = 0.9}, 5);
 }
 
+/// Reads value, gradient and momentum, and writes all but the gradient; what the iterations multiply and move is not
+/// counted. For what Muon does not take, AdamW's.
+Task muon(const Preset& preset, const Place& place) {
+  const examples::TrainSettings& s = preset.training;
+  return steps<optim::Muon>(
+      preset, place,
+      optim::MuonOptions{
+          .lr = 1e-4, .iterations = s.muon_iterations, .block_rows = s.muon_block, .others = {.lr = 1e-4}},
+      5);
+}
+
 /// Reads average and value, and writes the average.
 Task ema(const Preset& preset, const Place& place) {
   const auto trained = std::make_shared<Trained>(preset, place);
@@ -121,6 +133,7 @@ void register_updates(const std::string& name, const Place& place) {
   };
   add("update/adamw/" + name, adamw);
   add("update/sgd/" + name, sgd);
+  add("update/muon/" + name, muon);
   add("update/ema/" + name, ema);
   add("update/clip/" + name, clip);
   add("routing/" + name + "/sort", sort_rows);

@@ -20,7 +20,9 @@ examples::Preset measured_preset(const std::string& name, const Place& place) {
   constexpr std::int64_t large_vocabulary = 10'000;
   if (preset.model.vocab_size > large_vocabulary && place.device != Device::cuda) preset.training.batch = 4;
   if (is_half(place.dtype)) preset.model.dtype = place.dtype;
+  const DType dtype = preset.model.dtype;
   for (const std::string& setting : place.settings) preset.set(setting);
+  require(preset.model.dtype == dtype, [] { return std::string("--set dtype: give --dtype, which ops obey too"); });
   preset.model.validate();
   preset.training.validate();
   return preset;

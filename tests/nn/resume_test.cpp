@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "autograd/autograd.hpp"
+#include "autograd/memory.hpp"
 #include "data/batches.hpp"
 #include "data/safetensors.hpp"
 #include "nn/nn.hpp"
@@ -102,6 +103,25 @@ void expect_twice_n_steps_are_n_saved_loaded_and_n(const MakeScheme& scheme, boo
 TEST(Resume, TwiceNStepsAreNSavedLoadedAndN) { expect_twice_n_steps_are_n_saved_loaded_and_n({}); }
 
 TEST(Resume, TwiceNStepsOfMuonAreNSavedLoadedAndN) { expect_twice_n_steps_are_n_saved_loaded_and_n({}, true); }
+
+#ifndef __SANITIZE_ADDRESS__  // under which freed blocks are not kept
+/// One thread, since two may hold a kernel's buffers at once, or not.
+TEST(Training, TakesAllItsMemoryInTheFirstSteps) {
+  const int threads = num_threads();
+  set_num_threads(1);
+  for (const bool muon : {false, true}) {
+    release_cached_memory(Device::cpu);
+    Training training(1, {}, muon);
+    reset_peak_memory();
+    training.train(0, 4);
+    const std::size_t held = held_memory(Device::cpu);
+    EXPECT_GE(held, memory_statistics().peak) << "what a step frees is kept for the next";
+    training.train(4, 20);
+    EXPECT_EQ(held_memory(Device::cpu), held);
+  }
+  set_num_threads(threads);
+}
+#endif
 
 TEST(Resume, TheStateOfAUsersBiasSchemeComesBack) {
   expect_twice_n_steps_are_n_saved_loaded_and_n([] { return std::make_unique<Momentum>(); });
