@@ -7,6 +7,7 @@
 
 #include "autograd/cpu/elementwise.hpp"
 #include "autograd/cpu/gemm_onednn.hpp"
+#include "autograd/cpu/gemv.hpp"
 #include "autograd/cpu/parallel.hpp"
 #include "autograd/settings.hpp"
 
@@ -72,10 +73,23 @@ Extents tile_of(std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t til
   return best;
 }
 
+/// In multiplications of what is in the cache; those of a matrix and a vector wait for memory.
+template <class T, class Out>
+std::int64_t work_of(const Product<T, Out>& p) {
+  return p.m * p.n * p.k * (is_vector(p) ? 4 : 1);
+}
+
+/// Neighbouring rows of the matrix that a vector is multiplied by, no less than are worth a task.
+template <class T, class Out>
+Extents tile_of_vector(const Product<T, Out>& p) {
+  const std::int64_t tiles = std::clamp<std::int64_t>(work_of(p) / (small_product / 2), 1, few_tiles);
+  return {share(p.m, tiles), share(p.n, tiles)};
+}
+
 template <class T, class Out>
 void cut(const Product<T, Out>& p, std::size_t index, std::int64_t few, std::vector<Tile>& tiles) {
   if (p.m == 0 || p.n == 0) return;
-  const Extents tile = tile_of(p.m, p.n, p.k, few);
+  const Extents tile = is_vector(p) ? tile_of_vector(p) : tile_of(p.m, p.n, p.k, few);
   for (std::int64_t i = 0; i < p.m; i += tile.rows) {
     for (std::int64_t j = 0; j < p.n; j += tile.columns) {
       tiles.push_back({index, i, std::min(tile.rows, p.m - i), j, std::min(tile.columns, p.n - j)});
@@ -146,12 +160,6 @@ void multiply_widened(const Product<T, Out>& p) {
   }
 }
 
-/// One row or column: a matrix-vector product, bound by memory.
-template <class T, class Out>
-bool is_vector(const Product<T, Out>& p) {
-  return p.m == 1 || p.n == 1;
-}
-
 }  // namespace
 
 template <class T, class Out>
@@ -163,8 +171,9 @@ void multiply(const Product<T, Out>& p) {
     return;
   }
   if constexpr (!std::is_same_v<T, double>) {
+    if (is_vector(p)) return multiply_vector(p);
     const bool readable = is_apart(p.a, p.m, p.k) && is_apart(p.b, p.k, p.n);
-    if (gemm_provider() == GemmProvider::onednn && readable && !is_vector(p) && onednn_multiplies(dtype_of<T>())) {
+    if (gemm_provider() == GemmProvider::onednn && readable && onednn_multiplies(dtype_of<T>())) {
       return multiply_onednn(p);
     }
   }
@@ -179,13 +188,21 @@ template <class T, class Out>
 void multiply_all(std::span<const std::type_identity_t<Product<T, Out>>> products) {
   std::vector<Tile> tiles;
   const std::int64_t few = tiles_of_each(std::ssize(products));
-  for (std::size_t i = 0; i < products.size(); ++i) cut(products[i], i, few, tiles);
-  parallel_for(static_cast<std::int64_t>(tiles.size()), [&](std::int64_t i) {
-    const Tile& t = tiles[static_cast<std::size_t>(i)];
+  std::int64_t work = 0;
+  for (std::size_t i = 0; i < products.size(); ++i) {
+    cut(products[i], i, few, tiles);
+    work += work_of(products[i]);
+  }
+  const auto run = [&](const Tile& t) {
     const Product<T, Out>& p = products[t.product];
     multiply<T, Out>(
         {t.rows, t.columns, p.k, p.a.at(t.row, 0), p.b.at(0, t.column), p.c.at(t.row, t.column), p.accumulate});
-  });
+  };
+  if (work <= small_product) {
+    std::ranges::for_each(tiles, run);
+    return;
+  }
+  parallel_for(std::ssize(tiles), [&](std::int64_t i) { run(tiles[static_cast<std::size_t>(i)]); });
 }
 
 template void multiply(const Product<float>&);

@@ -49,7 +49,8 @@ struct Layout {
   Rows rows = Rows::packed;
 };
 
-/// A matrix of whole numbers from −8 to 8 in a buffer of its own, so that float32 products of them are exact.
+/// A matrix of whole numbers from −8 to 8 in a buffer of its own, so that float32 products of them are exact. The buffer
+/// ends with the matrix, and between its rows stands NaN.
 template <class T>
 struct Stored {
   std::vector<T> values;
@@ -58,9 +59,14 @@ struct Stored {
   Stored(std::int64_t rows, std::int64_t columns, Layout layout, RandomStream stream)
       : row_stride(layout.transposed ? 1 : stride_of(layout.rows, columns)),
         column_stride(layout.transposed ? stride_of(layout.rows, rows) : 1) {
-    values.resize(static_cast<std::size_t>(rows * row_stride + columns * column_stride + 1));
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      values[i] = convert_to<T>(std::floor(17 * stream.uniform(static_cast<std::int64_t>(i))) - 8);
+    if (rows == 0 || columns == 0) return;
+    values.resize(static_cast<std::size_t>((rows - 1) * row_stride + (columns - 1) * column_stride + 1),
+                  convert_to<T>(std::nan("")));
+    for (std::int64_t i = 0; i < rows; ++i) {
+      for (std::int64_t j = 0; j < columns; ++j) {
+        const std::int64_t at = i * row_stride + j * column_stride;
+        values[static_cast<std::size_t>(at)] = convert_to<T>(std::floor(17 * stream.uniform(at)) - 8);
+      }
     }
   }
   double at(std::int64_t i, std::int64_t j) const {
@@ -69,10 +75,11 @@ struct Stored {
   Matrix<const T> matrix() const { return {values.data(), row_stride, column_stride}; }
 };
 
-/// −0, which a single product of 0 is, equals 0, which a sum that begins with 0 is.
+/// −0, which a single product of 0 is, equals 0, which a sum that begins with 0 is; NaN stands for what is not there.
 template <class T>
 bool same_numbers(const std::vector<T>& a, const std::vector<T>& b) {
-  return std::ranges::equal(a, b, {}, convert_to<double, T>, convert_to<double, T>);
+  const auto same = [](double x, double y) { return x == y || (std::isnan(x) && std::isnan(y)); };
+  return std::ranges::equal(a, b, same, convert_to<double, T>, convert_to<double, T>);
 }
 
 struct Sizes {
@@ -124,6 +131,58 @@ Layout draw_layout() {
   return {*rc::gen::arbitrary<bool>(), *rows};
 }
 
+/// A row or a column, of all lengths around those of a processor's vectors.
+Sizes draw_vector_sizes() {
+  const auto extent = [] { return *rc::gen::arbitrary<bool>() ? between(1, 40) : between(60, 400); };
+  const Sizes row = {1, extent(), extent()};
+  return *rc::gen::arbitrary<bool>() ? row : Sizes{row.n, 1, row.k};
+}
+
+template <class T, class Out = T>
+void check_vector(Shares& shares, std::uint64_t seed) {
+  const Sizes s = draw_vector_sizes();
+  const Layout a = draw_layout(), b = draw_layout();
+  const Rows rows_of_c = *rc::gen::element(Rows::packed, Rows::apart, Rows::far_apart);
+  const bool add = *rc::gen::arbitrary<bool>(), whole = *rc::gen::arbitrary<bool>();
+  const bool is_row = s.m == 1;
+  shares.note("a row times a matrix", is_row, 30);
+  shares.note("whose rows are summed", is_row ? !b.transposed : a.transposed, 30);
+  shares.note("whose columns are dotted", is_row ? b.transposed : !a.transposed, 30);
+  shares.note("no whole vectors", s.k % 4 != 0 && s.m * s.n % 4 != 0, 30);
+  shares.note("a strided vector", s.k > 1 && (is_row ? a.transposed : !b.transposed), 30);
+  shares.note("accumulating", add, 30);
+  shares.note("cut into tiles", whole && s.m * s.n * s.k > 1 << 14, 2);
+  check_product<T, Out>(s, a, b, rows_of_c, add, whole, seed);
+}
+
+/// A vector product computed whole and in two parts is the same bits.
+template <class T, class Out = T>
+void check_parts_of_vector(Shares& shares, std::uint64_t seed) {
+  const std::int64_t rows = between(4, 200), k = between(1, 200), first = between(2, rows - 2);
+  const bool is_row = *rc::gen::arbitrary<bool>(), dots = *rc::gen::arbitrary<bool>();
+  shares.note("a row times a matrix", is_row, 30);
+  shares.note("whose elements are dot products", dots, 30);
+  Generator generator(seed);
+  const auto drawn = [&](std::int64_t count) {
+    const RandomStream stream = generator.next_stream();
+    std::vector<T> values;
+    for (std::int64_t i = 0; i < count; ++i) values.push_back(convert_to<T>(stream.uniform(i) - 0.5));
+    return values;
+  };
+  const std::vector<T> matrix = drawn(rows * k), vector = drawn(k);
+  const Matrix<const T> w = {matrix.data(), dots ? k : 1, dots ? 1 : rows}, x = {vector.data(), 1, 1};
+  const auto multiply = [&](std::int64_t from, std::int64_t to, std::vector<Out>& y) {
+    const Matrix<Out> out = {y.data() + from, 1, 1};
+    if (is_row) return cpu::multiply<T, Out>({1, to - from, k, x, w.at(from, 0).transposed(), out});
+    cpu::multiply<T, Out>({to - from, 1, k, w.at(from, 0), x, out});
+  };
+  std::vector<Out> whole(static_cast<std::size_t>(rows)), parts = whole;
+  multiply(0, rows, whole);
+  multiply(0, first, parts);
+  multiply(first, rows, parts);
+  RC_ASSERT(same_numbers(whole, parts));
+}
+
 template <class T, class Out = T>
 void check_any_layout(Shares& shares, std::uint64_t seed) {
   const Sizes s = draw_sizes();
@@ -147,6 +206,18 @@ FOLIO_PROPERTY(Gemm, Bfloat16ProductsAreSummedInFloat32AndRoundedOnce) { check_a
 FOLIO_PROPERTY(Gemm, Bfloat16ProductsIntoFloat32) { check_any_layout<bfloat16, float>(shares, seed); }
 FOLIO_PROPERTY(Gemm, Float16ProductsAreSummedInFloat32AndRoundedOnce) { check_any_layout<float16>(shares, seed); }
 FOLIO_PROPERTY(Gemm, Float16ProductsIntoFloat32) { check_any_layout<float16, float>(shares, seed); }
+
+FOLIO_PROPERTY(GemmOfAVector, IsTheSumOfProductsForAnyLayout) { check_vector<float>(shares, seed); }
+FOLIO_PROPERTY(GemmOfAVector, InFloat64) { check_vector<double>(shares, seed); }
+FOLIO_PROPERTY(GemmOfAVector, InBfloat16) { check_vector<bfloat16>(shares, seed); }
+FOLIO_PROPERTY(GemmOfAVector, InBfloat16IntoFloat32) { check_vector<bfloat16, float>(shares, seed); }
+FOLIO_PROPERTY(GemmOfAVector, InFloat16) { check_vector<float16>(shares, seed); }
+FOLIO_PROPERTY(GemmOfAVector, InFloat16IntoFloat32) { check_vector<float16, float>(shares, seed); }
+FOLIO_PROPERTY(GemmOfAVector, InPartsIsTheSameBits) {
+  check_parts_of_vector<float>(shares, seed);
+  check_parts_of_vector<bfloat16, float>(shares, seed);
+  check_parts_of_vector<float16, float>(shares, seed);
+}
 
 TEST(Gemm, NotANumberReachesItsRowAndColumnWithEveryProvider) {
   for (GemmProvider provider : gemm_providers()) {
