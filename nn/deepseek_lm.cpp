@@ -44,19 +44,17 @@ DecoderLayer::DecoderLayer(const DeepSeekConfig& c, std::int64_t index, std::sha
   add_child("dropout", dropout_);
 }
 
-Tensor DecoderLayer::mlp(const Tensor& x, Auxiliary* auxiliary) {
-  return dropout_(moe ? (*moe)(x, auxiliary) : (*dense)(x));
-}
-
 Tensor DecoderLayer::operator()(const Tensor& x, Auxiliary* auxiliary) {
   const Tensor h = x + dropout_(self_attn(input_layernorm(x)));  // (B, T, hidden)
-  return h + mlp(post_attention_layernorm(h), auxiliary);
+  const Tensor z = post_attention_layernorm(h);                  // (B, T, hidden)
+  return h + dropout_(moe ? (*moe)(z, auxiliary) : (*dense)(z));
 }
 
 Tensor DecoderLayer::decode(const Tensor& x, LatentCache::Layer& cache) {
   require(!training(), [] { return std::string("DecoderLayer: decode is for evaluation; call eval() first"); });
   const Tensor h = x + self_attn.decode(input_layernorm(x), cache);  // (B, n, hidden)
-  return h + mlp(post_attention_layernorm(h), nullptr);
+  const Tensor z = post_attention_layernorm(h);                      // (B, n, hidden)
+  return h + (moe ? moe->decode(z) : (*dense)(z));
 }
 
 DeepSeekLM::DeepSeekLM(const DeepSeekConfig& c, Generator& generator, Options options)

@@ -26,7 +26,6 @@ class DecoderLayer : public Module {
   std::unique_ptr<SwiGLU> dense;
 
  private:
-  Tensor mlp(const Tensor& x, Auxiliary* auxiliary);
   Dropout dropout_;
 };
 
@@ -61,8 +60,8 @@ class DeepSeekLM : public Module {
   LanguageModelLoss losses(const Tensor& ids, const Tensor& targets);
 
   /// Logits of the next tokens, ids (B, n), behind those in the cache, which it extends: (B, n, vocab), or (B, 1,
-  /// vocab) of the last alone. Activations are of the cache's dtype. Nothing is recorded. In evaluation mode only: training
-  /// would drop out and count loads.
+  /// vocab) of the last alone. Activations are of the cache's dtype. Nothing is recorded, and routers keep no statistics.
+  /// In evaluation mode only: training would drop out.
   Tensor decode(const Tensor& ids, LatentCache& cache, bool last_only = false);
 
   /// Per layer with experts: see DeepSeekMoE. `update_router_bias` belongs after each optimizer step.

@@ -79,21 +79,34 @@ void DeepSeekMoE::set_bias_scheme(std::unique_ptr<BiasScheme> scheme) {
   add_child("scheme", *scheme_);
 }
 
-Tensor DeepSeekMoE::operator()(const Tensor& x, Auxiliary* auxiliary) {
+Tensor DeepSeekMoE::rows_of(const Tensor& x) const {
   require(x.rank() == 3, [&] { return "DeepSeekMoE: needs (batch, tokens, hidden), got " + describe(x); });
-  const std::int64_t batch = x.dim(0), length = x.dim(1), width = config_.num_routed_experts;
-  const Tensor rows = x.reshape({batch * length, x.dim(2)});  // (N, hidden)
-  const Gating gating = gate(rows);
-  count_scores(gating.scores);  // before the loads: whoever has waited for those has these too
-  const Routing routing = route(gating.chosen, width);
-  count_loads(routing);
+  return x.reshape({x.dim(0) * x.dim(1), x.dim(2)});
+}
+
+Tensor DeepSeekMoE::mix(const Tensor& rows, const Gating& gating, const Routing& routing) const {
   // The shared expert keeps a GPU busy while the host waits for the loads, which the others' sizes depend on.
   const Tensor shared = shared_experts ? (*shared_experts)(rows) : Tensor();  // (N, hidden)
   const Tensor each = experts(dispatch_rows(rows, routing), routing);         // (N·k, hidden)
-  Tensor y = combine_rows(each, gating.weights, routing);                     // (N, hidden)
-  if (shared.defined()) y = y + shared;
+  const Tensor y = combine_rows(each, gating.weights, routing);               // (N, hidden)
+  return shared.defined() ? y + shared : y;
+}
+
+Tensor DeepSeekMoE::decode(const Tensor& x) const {
+  const Tensor rows = rows_of(x);  // (N, hidden)
+  const Gating gating = gate(rows);
+  return mix(rows, gating, route(gating.chosen, config_.num_routed_experts)).reshape(x.shape());
+}
+
+Tensor DeepSeekMoE::operator()(const Tensor& x, Auxiliary* auxiliary) {
+  const Tensor rows = rows_of(x);  // (N, hidden)
+  const Gating gating = gate(rows);
+  count_scores(gating.scores);  // before the loads: whoever has waited for those has these too
+  const Routing routing = route(gating.chosen, config_.num_routed_experts);
+  count_loads(routing);
+  const Tensor y = mix(rows, gating, routing);  // (N, hidden)
   if (auxiliary != nullptr && training() && config_.sequence_loss_alpha > 0 && x.numel() > 0) {
-    const Tensor scores = gating.scores.reshape({batch, length, width});
+    const Tensor scores = gating.scores.reshape({x.dim(0), x.dim(1), config_.num_routed_experts});
     auxiliary->terms.push_back(sequence_balance_loss(scores, config_.num_active_experts, config_.sequence_loss_alpha));
   }
   return y.reshape(x.shape());

@@ -65,6 +65,8 @@ class DeepSeekMoE : public Module {
   /// x (B, T, hidden) → the same shape. While training, the sequence-wise balance loss (config.sequence_loss_alpha > 0)
   /// is added to `auxiliary`, if given.
   Tensor operator()(const Tensor& x, Auxiliary* auxiliary = nullptr);
+  /// The same for the next tokens of a text that is being written: no statistics are kept.
+  Tensor decode(const Tensor& x) const;
 
   /// Counts since the last reset, kept apart for training and evaluation; these are of the present mode. They are locked,
   /// so that several threads may evaluate one model.
@@ -90,6 +92,10 @@ class DeepSeekMoE : public Module {
   };
   /// Only with `counting_` locked.
   Counts& counts() { return counts_[training() ? 0 : 1]; }
+  /// x (B, T, hidden) as (N, hidden).
+  Tensor rows_of(const Tensor& x) const;
+  /// What the experts make of the rows (N, hidden).
+  Tensor mix(const Tensor& rows, const Gating& gating, const Routing& routing) const;
   void count_scores(const Tensor& scores);
   void count_loads(const Routing& routing);
 

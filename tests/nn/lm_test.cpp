@@ -387,6 +387,20 @@ TEST(LM, DecodesInTheDtypeOfTheCache) {
   }
 }
 
+TEST(LM, DecodingKeepsNoStatistics) {
+  Draw draw(4);
+  const DeepSeekConfig c = small_config();
+  Generator g(1);
+  DeepSeekLM model(c, g);
+  model.eval();
+  const Tensor ids = draw.indices({2, 6}, c.vocab_size);
+  LatentCache cache = model.make_cache(2);
+  model.decode(ids, cache);
+  for (const RouterStatistics& layer : model.statistics()) EXPECT_EQ(layer.tokens, 0);
+  model.logits(ids);
+  for (const RouterStatistics& layer : model.statistics()) EXPECT_EQ(layer.tokens, 12);
+}
+
 /// Root of the mean square of a − b.
 double distance(const Tensor& a, const Tensor& b) { return deviation(a.to(DType::float64) - b.to(DType::float64)); }
 
