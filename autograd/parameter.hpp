@@ -15,6 +15,9 @@ struct Parameter {
   /// Rows of each of the matrices between hidden layers that the value stacks, (…, rows, in): what optim::Muon
   /// orthogonalises. 0 for all else: embeddings, heads, routers, vectors.
   std::int64_t matrix_rows = 0;
+  /// Whether ops read it in 16 bits where activations are: factors of matrix products and tables of embeddings. The
+  /// weights of norms and routers, and biases, stay float32.
+  bool in_halves = false;
 };
 
 using Parameters = std::vector<Parameter>;

@@ -50,7 +50,7 @@ std::vector<double> Tensor::to_vector() const {
   visit_any(dtype(), [&](auto tag) {
     using T = decltype(tag);
     std::transform(host.ptr<T>(), host.ptr<T>() + values.size(), values.begin(),
-                   [](T v) { return convert_to<double>(v); });
+                   [](T v) { return folio::convert_to<double>(v); });
   });
   return values;
 }
@@ -106,18 +106,30 @@ void Tensor::copy_from(const Tensor& source) {
   kernel::copy(values, *this);
 }
 
-void Tensor::move_to(Device device) {
-  if (this->device() == device) return;
+void Tensor::become(Options options, const char* what) {
+  if (dtype() == options.dtype && device() == options.device) return;
   require(!requires_grad() || slot()->is_leaf(),
-          [&] { return "move_to: " + describe(*this) + " was recorded by a tape; to(Device) makes a copy"; });
-  require_unrecorded("move_to");
-  const Tensor there = detach().to(device);
+          [&] { return std::string(what) + ": " + describe(*this) + " was recorded by a tape; to() makes a copy"; });
+  require_unrecorded(what);
+  const auto brought = [&](const Tensor& x) { return x.detach().to(options.dtype).to(options.device); };
+  const Tensor there = brought(*this);
   Impl& mine = impl();
   mine.storage = there.storage(), mine.offset = there.offset(), mine.strides = there.strides();
+  mine.dtype = options.dtype;
   if (mine.slot == nullptr) return;
   const Tensor gradient = mine.slot->gradient;
   mine.slot = GradientSlot::leaf(*this);
-  if (gradient.defined()) mine.slot->gradient = gradient.to(device);
+  if (gradient.defined()) mine.slot->gradient = brought(gradient);
+}
+
+void Tensor::move_to(Device device) { become({dtype(), device}, "move_to"); }
+
+void Tensor::convert_to(DType dtype) {
+  require(is_float(this->dtype()) && is_float(dtype), [&] {
+    return "convert_to: only floats become other floats, this is " + describe(*this) + " and the dtype asked for " +
+           name_of(dtype);
+  });
+  become({dtype, device()}, "convert_to");
 }
 
 Tensor Tensor::reshape(Shape shape) const { return folio::reshape(*this, shape); }

@@ -89,6 +89,8 @@ class Tensor {
   /// Brings this tensor, under all of its handles, and its gradient to a device; views that share its storage stay. An
   /// Error while a live tape has recorded an op on it: the gradient to come belongs where it was.
   void move_to(Device device);
+  /// Converts this tensor of floats, under all of its handles, and its gradient to another float dtype; else as move_to.
+  void convert_to(DType dtype);
 
   // Shorthand for the ops of the same name in autograd/ops.hpp.
   Tensor reshape(Shape shape) const;
@@ -119,6 +121,7 @@ class Tensor {
   Impl& impl() const;
   void check_access(DType dtype) const;
   void require_unrecorded(const char* what) const;
+  void become(Options options, const char* what);
   std::shared_ptr<Impl> impl_;
 };
 

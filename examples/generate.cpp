@@ -31,7 +31,7 @@ int main(int argc, char** argv) {
   bound_waiting(argv);
   CLI::App app{"Generates text with a model that train has saved.", "generate"};
   std::string from, device = "cpu";
-  std::optional<std::string> prompt;
+  std::optional<std::string> prompt, dtype;
   std::int64_t tokens = 500;
   std::optional<int> threads;
   GenerateOptions options;
@@ -51,6 +51,9 @@ int main(int argc, char** argv) {
       ->check(number("above 0 and at most 1", [](double x) { return x > 0 && x <= 1; }));
   app.add_option("--seed", seed, "seed of the draws")->check(whole_number<std::uint64_t>(0));
   app.add_option("--device", device, device_help)->capture_default_str();
+  app.add_option("--dtype", dtype,
+                 "hold weights in f32, bf16 or f16, activations in 16 bits with them; as trained if not given")
+      ->check(CLI::IsMember({"f32", "bf16", "f16"}));
   app.add_option("--threads", threads, "CPU threads")->check(whole_number<int>(1));
   app.add_flag("--no-cache", no_cache, "run the whole window for each token instead of the latent cache");
   return run_program(app, argc, argv, [&] {
@@ -60,6 +63,9 @@ int main(int argc, char** argv) {
     require(!from.empty(), [] { return std::string("--from is empty; give the --out folder of a train run"); });
     require(prompt != "", [] { return std::string("--prompt is empty; give at least one character"); });
     const SavedModel saved = load_model(from);
+    DeepSeekConfig as = saved.model->config();
+    if (dtype) as.set("dtype", *dtype);
+    saved.model->to(as.dtype);
     saved.model->to(place);
     const data::Tokenizer& tokenizer = *saved.tokenizer;
     sampling.vocabulary = tokenizer.vocab_size();

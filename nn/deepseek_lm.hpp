@@ -45,8 +45,11 @@ class DeepSeekLM : public Module {
 
   const DeepSeekConfig& config() const { return config_; }
   Options options() const { return embed_tokens.weight.options(); }
-  /// Of activations: the configuration's 16-bit dtype, or else that of the parameters.
-  DType activation_dtype() const { return is_half(config_.dtype) ? config_.dtype : options().dtype; }
+  /// Of activations: that of the weights where those are of 16 bits (see to(DType)), else the configuration's 16-bit
+  /// dtype, or else that of the parameters.
+  DType activation_dtype() const {
+    return is_half(config_.dtype) && !is_half(options().dtype) ? config_.dtype : options().dtype;
+  }
   /// Room for `capacity` tokens of each of `batch` sequences (0: the context), in the dtype of the activations and where
   /// the parameters are, so that decoding computes as `logits` does.
   LatentCache make_cache(std::int64_t batch, std::int64_t capacity = 0) const {

@@ -9,7 +9,7 @@ namespace folio {
 class Embedding : public Module {
  public:
   Embedding(std::int64_t count, std::int64_t width, Generator& generator, Options options = {}, double std = 0.02)
-      : weight(add_parameter("weight", normal({count, width}, generator, std, options), false)) {}
+      : weight(add_weight("weight", normal({count, width}, generator, std, options), false)) {}
 
   Tensor operator()(const Tensor& ids) const { return embedding(weight, ids); }
 

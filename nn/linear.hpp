@@ -16,7 +16,7 @@ class Linear : public Module {
   Linear(std::int64_t in, std::int64_t out, Generator& generator, Options options = {}, double std = 0.02,
          bool with_bias = false, Place place = Place::hidden) {
     const Tensor drawn = normal({out, in}, generator, std, options);
-    weight = place == Place::hidden ? add_matrix("weight", drawn) : add_parameter("weight", drawn);
+    weight = place == Place::hidden ? add_matrix("weight", drawn) : add_weight("weight", drawn);
     if (with_bias) bias = add_parameter("bias", zeros({out}, options), false);
   }
 

@@ -67,6 +67,21 @@ void Module::to(Device device) {
   for (Parameter& b : buffers()) b.value.move_to(device);
 }
 
+void Module::to(DType dtype) {
+  const Parameters all = parameters();
+  for (const Parameter& p : all) {
+    require(
+        is_float(dtype) && compute_dtype(dtype) == DType::float32 && (p.in_halves || p.value.dtype() == DType::float32),
+        [&] {
+          return "to: weights of " + std::string(name_of(dtype)) + " do not go with '" + p.name + "', which is " +
+                 describe(p.value) + ": give f32, bf16 or f16 to a module that was made in float32";
+        });
+  }
+  for (Parameter p : all) {
+    if (p.in_halves) p.value.convert_to(dtype);
+  }
+}
+
 void Module::zero_grad() {
   for (Parameter& p : parameters()) p.value.zero_grad();
 }
@@ -77,8 +92,14 @@ Tensor Module::add_parameter(std::string name, Tensor value, bool decays) {
   return value;
 }
 
+Tensor Module::add_weight(std::string name, Tensor value, bool decays) {
+  value = add_parameter(std::move(name), std::move(value), decays);
+  parameters_.back().in_halves = true;
+  return value;
+}
+
 Tensor Module::add_matrix(std::string name, Tensor value, std::int64_t rows) {
-  value = add_parameter(std::move(name), std::move(value));
+  value = add_weight(std::move(name), std::move(value));
   parameters_.back().matrix_rows = rows > 0 ? rows : value.dim(-2);
   return value;
 }

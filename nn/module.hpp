@@ -35,12 +35,18 @@ class Module {
 
   /// Brings parameters and buffers to a device, in place: every handle to them follows. Before an optimizer is made.
   void to(Device device);
+  /// Converts the weights of products and embeddings to f32, bf16 or f16, in place, for inference: an op on activations
+  /// of the same 16-bit dtype reads half the bytes and gives the same bits as it does with float32 weights, which it
+  /// rounds. All else stays as it is, float32: if it is not, an Error that changes nothing.
+  void to(DType dtype);
 
   void zero_grad();
 
  protected:
   /// Registers a tensor that is trained; `decays` is false where weight decay makes no sense (norms, embeddings).
   Tensor add_parameter(std::string name, Tensor value, bool decays = true);
+  /// Registers a factor of matrix products or a table of embeddings, which may stand in 16 bits; see to(DType).
+  Tensor add_weight(std::string name, Tensor value, bool decays = true);
   /// Registers matrices between hidden layers (…, rows, in), `rows` 0: all of dimension −2; see Parameter::matrix_rows.
   Tensor add_matrix(std::string name, Tensor value, std::int64_t rows = 0);
   Tensor add_buffer(std::string name, Tensor value);

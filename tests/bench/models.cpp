@@ -139,6 +139,7 @@ class Threads {
 void run_decode(benchmark::State& state, const Preset& preset, std::int64_t position, const Place& place) {
   Generator generator(1);
   DeepSeekLM model(preset.model, generator, {DType::float32, place.device});
+  model.to(place.dtype);
   model.eval();
   LatentCache cache = model.make_cache(1);
   const std::vector<std::int32_t> tokens = drawn_tokens(position, preset.model.vocab_size);

@@ -201,7 +201,11 @@ for dtype in bf16 f16; do
   for flag in '' --no-cache; do
     "$bin/generate" --from run-$dtype --prompt 'The ' --tokens 10 $flag >text 2>err || fail "no text from a $dtype run: $(cat err)"
     [[ $flag ]] || grep -q '; cache: 192 bytes per token, 512 in plain attention$' err || fail "the cache of a $dtype run: $(cat err)"
+    "$bin/generate" --from run-$dtype --prompt 'The ' --tokens 10 --dtype f32 $flag >unrounded 2>err || fail "no text from a $dtype run with weights in f32: $(cat err)"
+    cmp -s text unrounded || fail "a $dtype run's text depends on whether its weights are rounded before"
   done
+  "$bin/generate" --from run --prompt 'The ' --tokens 10 --dtype $dtype >text 2>err || fail "no text with --dtype $dtype: $(cat err)"
+  grep -q '; cache: 192 bytes per token, 512 in plain attention$' err || fail "the cache with --dtype $dtype: $(cat err)"
 done
 
 # A line break is no part of this text, so text starts with its first character.

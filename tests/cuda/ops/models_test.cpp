@@ -2,6 +2,8 @@
 // biases after a step, and decoding behind its cache, over settings that reach every module and every way of routing.
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "autograd/autograd.hpp"
 #include "nn/nn.hpp"
 #include "tests/cuda/ops/under_test.hpp"
@@ -75,6 +77,34 @@ TEST(CudaModels, StepAndDecodeAsOnTheCpu) {
     }
   }
   under_test::set_order(0, 0);
+}
+
+TEST(CudaModels, WeightsIn16BitsDecodeAsOnTheCpu) {
+  for (const DType dtype : {DType::bfloat16, DType::float16}) {
+    Generator generator(7);
+    DeepSeekLM model(testing::small_config(11), generator);
+    model.to(dtype);
+    model.eval();
+    const Tensor ids = from_indices(std::vector<std::int32_t>{3, 1, 4, 1, 5, 9, 2, 6}, {1, 8});
+    const auto here = model.logits(ids).to_vector();
+    model.to(under_test::device);
+    LatentCache cache = model.make_cache(1);
+    EXPECT_EQ(cache.dtype(), dtype);
+    const Tensor there = ids.to(under_test::device);
+    const Tensor prompt = model.decode(there.slice(1, 0, 7), cache), last = model.decode(there.slice(1, 7, 8), cache);
+    const auto whole = model.logits(there).to_vector(), chunks = concat({prompt, last}, 1).to_vector();
+    ASSERT_EQ(here.size(), whole.size());
+    ASSERT_EQ(here.size(), chunks.size());
+    double size = 0, of_whole = 0, of_chunks = 0;
+    for (std::size_t i = 0; i < here.size(); ++i) {
+      size += here[i] * here[i];
+      of_whole += (whole[i] - here[i]) * (whole[i] - here[i]);
+      of_chunks += (chunks[i] - here[i]) * (chunks[i] - here[i]);
+    }
+    const double most = dtype == DType::bfloat16 ? 0.03 : 0.004;
+    EXPECT_LT(std::sqrt(of_whole / size), most) << name_of(dtype);
+    EXPECT_LT(std::sqrt(of_chunks / size), most) << name_of(dtype);
+  }
 }
 
 }  // namespace
