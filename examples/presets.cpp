@@ -41,6 +41,7 @@ Preset shakespeare_cpu() {
   p.model.rope_head_dim = 16;
   p.model.v_head_dim = 32;
   p.model.expert_intermediate_size = 128;
+  p.model.init_std = 0.04;
   p.training = {.steps = 1200,
                 .batch = 16,
                 .optimizer = "muon",

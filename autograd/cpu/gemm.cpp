@@ -55,11 +55,12 @@ std::int64_t tiles_of_each(std::int64_t products) {
   return tiles;
 }
 
-/// Row tiles of whole width, so that the packed B is used long. A product of few rows is cut both ways, into the `tiles`
-/// that together are padded least, and of those into the squarest.
+/// Row tiles of whole width, so that the packed B is used long. A product of few rows is cut both ways, into `tiles`, or
+/// fewer that are worth a task each, so that together they are padded least, and of those into the squarest.
 Extents tile_of(std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t tiles) {
   if (m * n * k <= small_product) return {m, n};
   if (m > tile_rows * few_tiles / 2) return {tile_rows, n};
+  tiles = std::min(tiles, m * n * k / small_product);
   Extents best = {m, n};
   std::int64_t least = -1;
   for (std::int64_t down = 1; down <= tiles; down *= 2) {
