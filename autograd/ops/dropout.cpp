@@ -21,23 +21,22 @@ void cpu::dropout(RandomStream stream, double p, const Tensor& x, Tensor& y) {
     const detail::Elements<T> in(x), out(y);
     const T factor = static_cast<T>(1 / (1 - p));
     const std::int64_t n = x.numel();
-    parallel_ranges((n + detail::chunk - 1) / detail::chunk, detail::task / detail::chunk,
-                    [&](std::int64_t begin, std::int64_t end) {
-                      static_assert(detail::chunk % 4 == 0);
-                      alignas(64) std::array<std::uint32_t, detail::chunk> words;
-                      alignas(64) std::array<T, detail::chunk> read, result;
-                      for (std::int64_t at = begin * detail::chunk; at < std::min(n, end * detail::chunk);
-                           at += detail::chunk) {
-                        const std::int64_t length = std::min(detail::chunk, n - at);
-                        stream.blocks(static_cast<std::uint64_t>(at / 4),
-                                      std::span(words).first(static_cast<std::size_t>((length + 3) / 4 * 4)));
-                        const T* given = in.read(at, 1, length, read.data());
-                        T* target = out.target(at, 1, result.data());
-                        for (std::int64_t i = 0; i < length; ++i)
-                          target[i] = words[static_cast<std::size_t>(i)] >= threshold ? factor * given[i] : T{0};
-                        out.write(target, at, 1, length);
-                      }
-                    });
+    static_assert(detail::chunk % 4 == 0);
+    const auto drop = [&](std::int64_t begin, std::int64_t end) {
+      alignas(64) std::array<std::uint32_t, detail::chunk> words;
+      alignas(64) std::array<T, detail::chunk> read, result;
+      for (std::int64_t at = begin * detail::chunk; at < std::min(n, end * detail::chunk); at += detail::chunk) {
+        const std::int64_t length = std::min(detail::chunk, n - at);
+        stream.blocks(static_cast<std::uint64_t>(at / 4),
+                      std::span(words).first(static_cast<std::size_t>((length + 3) / 4 * 4)));
+        const T* given = in.read(at, 1, length, read.data());
+        T* target = out.target(at, 1, result.data());
+        for (std::int64_t i = 0; i < length; ++i)
+          target[i] = words[static_cast<std::size_t>(i)] >= threshold ? factor * given[i] : T{0};
+        out.write(target, at, 1, length);
+      }
+    };
+    parallel_ranges((n + detail::chunk - 1) / detail::chunk, detail::task / detail::chunk, drop);
   });
 }
 

@@ -1,11 +1,10 @@
 // Weights in 16 bits: half the memory, and what activations of that dtype make of float32 weights, bit for bit.
-#include <cmath>
-
 #include "autograd/autograd.hpp"
 #include "nn/nn.hpp"
 #include "tests/error_of.hpp"
 #include "tests/nn/module_cases.hpp"
 #include "tests/nn/small_config.hpp"
+#include "tests/relative_distance.hpp"
 #include "tests/shares.hpp"
 
 namespace folio::testing {
@@ -78,13 +77,9 @@ TEST(HalfWeights, StayNearFloat32) {
     model.eval();
     const auto exact = model.logits(ids).to_vector();
     model.to(dtype);
-    const auto near = decoded(model, ids, 3).to_vector();
-    double difference = 0, size = 0;
-    for (std::size_t i = 0; i < exact.size(); ++i) {
-      difference += (near[i] - exact[i]) * (near[i] - exact[i]), size += exact[i] * exact[i];
-    }
-    EXPECT_LT(std::sqrt(difference / size), dtype == DType::bfloat16 ? 0.03 : 0.004) << name_of(dtype);
-    EXPECT_GT(difference, 0) << name_of(dtype);
+    const double distance = relative_distance(decoded(model, ids, 3).to_vector(), exact);
+    EXPECT_LT(distance, dtype == DType::bfloat16 ? 0.03 : 0.004) << name_of(dtype);
+    EXPECT_GT(distance, 0) << name_of(dtype);
   }
 }
 

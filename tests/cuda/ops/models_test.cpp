@@ -8,6 +8,7 @@
 #include "nn/nn.hpp"
 #include "tests/cuda/ops/under_test.hpp"
 #include "tests/nn/small_config.hpp"
+#include "tests/relative_distance.hpp"
 
 namespace folio {
 namespace {
@@ -79,16 +80,6 @@ TEST(CudaModels, StepAndDecodeAsOnTheCpu) {
   under_test::set_order(0, 0);
 }
 
-double relative_distance(const std::vector<double>& x, const std::vector<double>& from) {
-  EXPECT_EQ(x.size(), from.size());
-  double size = 0, squares = 0;
-  for (std::size_t i = 0; i < from.size(); ++i) {
-    size += from[i] * from[i];
-    squares += (x[i] - from[i]) * (x[i] - from[i]);
-  }
-  return std::sqrt(squares / size);
-}
-
 TEST(CudaModels, WeightsIn16BitsDecodeAsOnTheCpu) {
   for (const DType dtype : {DType::bfloat16, DType::float16}) {
     Generator generator(7);
@@ -106,8 +97,8 @@ TEST(CudaModels, WeightsIn16BitsDecodeAsOnTheCpu) {
     model.to(under_test::device);
     const Tensor there = ids.to(under_test::device);
     const double most = dtype == DType::bfloat16 ? 0.03 : 0.004;
-    EXPECT_LT(relative_distance(model.logits(there).to_vector(), here), most) << name_of(dtype);
-    EXPECT_LT(relative_distance(decoded(there), decoded_here), most) << name_of(dtype);
+    EXPECT_LT(testing::relative_distance(model.logits(there).to_vector(), here), most) << name_of(dtype);
+    EXPECT_LT(testing::relative_distance(decoded(there), decoded_here), most) << name_of(dtype);
   }
 }
 
