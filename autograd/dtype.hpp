@@ -92,6 +92,13 @@ void visit_half(DType dtype, F&& f) {
   }
 }
 
+/// Calls `f(T{})` with the C++ type of any float dtype.
+template <class F>
+void visit_any_float(DType dtype, F&& f) {
+  if (is_half(dtype)) return visit_half(dtype, f);
+  visit_float(dtype, f);
+}
+
 /// Calls `f(T{})` with the C++ type of an index dtype.
 template <class F>
 void visit_index(DType dtype, F&& f) {
@@ -105,8 +112,7 @@ void visit_index(DType dtype, F&& f) {
 /// Calls `f(T{})` with the C++ type of any dtype.
 template <class F>
 void visit_any(DType dtype, F&& f) {
-  if (is_half(dtype)) return visit_half(dtype, f);
-  if (is_float(dtype)) return visit_float(dtype, f);
+  if (is_float(dtype)) return visit_any_float(dtype, f);
   return visit_index(dtype, f);
 }
 

@@ -25,6 +25,9 @@ inline thread_local Hook hook;
 /// How often an armed point was passed, which tells a test whether the fault was really planted.
 inline thread_local int hits = 0;
 
+/// Whether a test looks at what backward functions return, or changes it: each gradient by itself.
+inline bool watches_gradients() { return hook.after != nullptr || armed == Point::overwrite_gradient; }
+
 inline bool active(Point point) {
   if (armed != point) return false;
   ++hits;

@@ -76,6 +76,9 @@ struct float16 {
 
 template <class T>
 constexpr bool is_half_type = std::is_same_v<T, bfloat16> || std::is_same_v<T, float16>;
+/// What elements stored as T are computed in on the CPU.
+template <class T>
+using ComputeType = std::conditional_t<is_half_type<T>, float, T>;
 
 /// `value` as another element type; into a 16-bit float it is rounded once.
 template <class To, class From>

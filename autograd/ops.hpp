@@ -125,7 +125,7 @@ Tensor concat(const Tensors& xs, int dim);
 // ── Indexing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 /// y[…, i, …] = x[…, index[…, i, …], …] along `dim`; index has x's rank and, elsewhere, extents no larger than x's.
 Tensor gather(const Tensor& x, int dim, const Tensor& index);
-/// x with source[i] added to row index[i] (dimension 0), for every i in order: x (n, …), index (m), source (m, …).
+/// x with the sum of the source[i], in order of i, added to row index[i] (dimension 0): x (n, …), index (m), source (m, …).
 Tensor index_add(const Tensor& x, const Tensor& index, const Tensor& source);
 /// Rows of a table: table (n, d…), index (…) → (…, d…). An index outside [0, n) is an Error.
 Tensor embedding(const Tensor& table, const Tensor& index);

@@ -18,7 +18,7 @@ std::atomic<std::size_t> entries_alive{0};
 
 constexpr std::uint64_t consumed = ~std::uint64_t{0};
 
-/// The one place where gradients add up. What a leaf ends up with is packed and its own: optimizers and clipping change
+/// The one place where gradients add up, but for what backward functions add to one that they took. What a leaf ends up with is packed and its own: optimizers and clipping change
 /// it in place, which must reach neither another leaf, nor the caller's cotangent, nor an element twice.
 void accumulate(GradientSlot& slot, Tensor gradient) {
   if (!slot.gradient.defined() || fault::active(fault::Point::overwrite_gradient)) {
@@ -89,6 +89,13 @@ const Tensor& Entry::saved(std::size_t i) const {
            ", was changed in place after the op ran; change a clone() instead";
   });
   return s.tensor;
+}
+
+Tensor Entry::take_gathered(std::size_t input) const {
+  if (!needs(input) || fault::watches_gradients()) return {};
+  Tensor& gradient = inputs[input]->gradient;
+  const bool own = gradient.defined() && gradient.is_sole_owner() && gradient.is_contiguous();
+  return own ? std::move(gradient) : Tensor();
 }
 
 Tape::Tape() : recording_(++recordings), scope_(std::make_shared<TapeScope>(this, innermost())) {

@@ -37,7 +37,7 @@ class Entry;
 struct TapeScope;
 
 /// Given the gradients of an entry's outputs (never undefined), returns those of its inputs, in order; undefined where
-/// `entry.needs(i)` is false. Output gradients are read-only, since other gradients may share their storage: an Error
+/// `entry.needs(i)` is false; with them, what it took by `entry.take_gathered(i)`. Output gradients are read-only, since other gradients may share their storage: an Error
 /// where one was changed in place. A tape opened inside records, for what is to be computed again.
 using Backward = Tensors (*)(const Entry& entry, const Tensors& output_gradients);
 
@@ -69,6 +69,10 @@ class Entry {
     return *found;
   }
   bool has_saved(std::size_t i) const { return saved_.at(i).tensor.defined(); }
+  /// Takes what the gradient of an input has gathered so far, for backward to add its own to, in place, and to return:
+  /// where little is added to much, that spares a tensor of zeros and a sum. Undefined, so that backward makes one of its
+  /// own, where there is none yet, it is not packed, or others hold it too. The slot is empty until backward returns.
+  Tensor take_gathered(std::size_t input) const;
   /// Keeps x, which may be undefined, as it is now.
   void save(const Tensor& x) { saved_.push_back(as_saved(x)); }
   /// Tests plant faults here: replaces a saved tensor.

@@ -129,8 +129,8 @@ __global__ void __launch_bounds__(block_threads)
 constexpr int looks = 4;
 
 /// One block per row of y and `blockDim.x` packs of V columns, a row being cut into so many `pieces`: it looks through
-/// the index, a tile at a time, and adds the rows of `source` that belong to it, in order, so that every run gives the
-/// same bits, and rounds the sum once. Reads x and source and writes y, (2·rows + count)·width·sizeof(T) bytes; the
+/// the index, a tile at a time, and adds the rows of `source` that belong to it, in order, and then x's, so that every run
+/// gives the same bits, and rounds the sum once. x may be y. Reads x and source and writes y, (2·rows + count)·width·sizeof(T) bytes; the
 /// index is read once per block, from the cache. Its rows·count looks bind where rows are many and narrow.
 template <int V, typename T, typename Index>
 __global__ void __launch_bounds__(block_threads)
@@ -142,7 +142,7 @@ __global__ void __launch_bounds__(block_threads)
   const std::int64_t column = (std::int64_t{blockIdx.x % pieces} * blockDim.x + threadIdx.x) * V;
   const bool active = column < width;
   Columns<T, V> total = {};
-  if (active && x != nullptr) total = Columns<T, V>::load(x + row * width + column);
+  bool used = false;
   for (std::int64_t begin = 0; begin < count; begin += tile) {
     bool found = false;
     for (int look = 0; look < looks; ++look) {
@@ -153,7 +153,8 @@ __global__ void __launch_bounds__(block_threads)
       if (lane_index() == 0) mine[at / warp_threads] = matches;
       found = found || matches != 0;
     }
-    const int any = __syncthreads_or(found);
+    const bool any = __syncthreads_or(found) != 0;
+    used = used || any;
     if (any && active) {
       for (int word = 0; word < tile / warp_threads; ++word) {
         for (unsigned left = mine[word]; left != 0; left &= left - 1) {
@@ -165,7 +166,12 @@ __global__ void __launch_bounds__(block_threads)
     }
     __syncthreads();
   }
-  if (active) total.store(y + row * width + column);
+  if (!active || (x == y && !used)) return;
+  if (x != nullptr) {
+    const auto before = Columns<T, V>::load(x + row * width + column);
+    for (int v = 0; v < V; ++v) total.value[v] = used ? total.value[v] + before.value[v] : before.value[v];
+  }
+  total.store(y + row * width + column);
 }
 
 template <typename F>

@@ -74,23 +74,25 @@ Extents tile_of(std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t til
   return best;
 }
 
-/// In multiplications of what is in the cache; those of a matrix and a vector wait for memory.
+/// In multiplications of what is in the cache; those of a matrix and a few vectors wait for memory.
 template <class T, class Out>
 std::int64_t work_of(const Product<T, Out>& p) {
-  return p.m * p.n * p.k * (is_vector(p) ? 4 : 1);
+  constexpr std::int64_t wait = 4;
+  const std::int64_t few = std::min(p.m, p.n), many = std::max(p.m, p.n);
+  return many * p.k * (is_of_vectors(p) && few > 0 ? std::max(few, wait) : few);
 }
 
-/// Neighbouring rows of the matrix that a vector is multiplied by, no less than are worth a task.
+/// Neighbouring rows of the matrix that vectors are multiplied by, no less than are worth a task.
 template <class T, class Out>
-Extents tile_of_vector(const Product<T, Out>& p) {
-  const std::int64_t tiles = std::clamp<std::int64_t>(work_of(p) / (small_product / 2), 1, few_tiles);
+Extents tile_of_vectors(const Product<T, Out>& p, std::int64_t most) {
+  const std::int64_t tiles = std::clamp<std::int64_t>(work_of(p) / (small_product / 2), 1, most);
   return {share(p.m, tiles), share(p.n, tiles)};
 }
 
 template <class T, class Out>
 void cut(const Product<T, Out>& p, std::size_t index, std::int64_t few, std::vector<Tile>& tiles) {
   if (p.m == 0 || p.n == 0) return;
-  const Extents tile = is_vector(p) ? tile_of_vector(p) : tile_of(p.m, p.n, p.k, few);
+  const Extents tile = is_of_vectors(p) ? tile_of_vectors(p, few) : tile_of(p.m, p.n, p.k, few);
   for (std::int64_t i = 0; i < p.m; i += tile.rows) {
     for (std::int64_t j = 0; j < p.n; j += tile.columns) {
       tiles.push_back({index, i, std::min(tile.rows, p.m - i), j, std::min(tile.columns, p.n - j)});
@@ -172,7 +174,7 @@ void multiply(const Product<T, Out>& p) {
     return;
   }
   if constexpr (!std::is_same_v<T, double>) {
-    if (is_vector(p)) return multiply_vector(p);
+    if (is_of_vectors(p)) return multiply_vectors(p);
     const bool readable = is_apart(p.a, p.m, p.k) && is_apart(p.b, p.k, p.n);
     if (gemm_provider() == GemmProvider::onednn && readable && onednn_multiplies(dtype_of<T>())) {
       return multiply_onednn(p);

@@ -9,6 +9,8 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <numeric>
+#include <utility>
 #include <vector>
 
 #include "autograd/cpu/elementwise.hpp"
@@ -62,15 +64,6 @@ Vector load_some(const T* x, std::int64_t count) {
   return load(padded.data());
 }
 
-/// Adds halves until one is left.
-float total(Vector v) {
-  std::array<float, lanes> each = std::bit_cast<std::array<float, lanes>>(v);
-  for (std::size_t half = lanes / 2; half > 0; half /= 2) {
-    for (std::size_t i = 0; i < half; ++i) each[i] += each[i + half];
-  }
-  return each[0];
-}
-
 /// sum + w·x, rounded in one way wherever it stands: the compiler is told to contract nothing.
 Vector add_product(Vector sum, Vector w, Vector x) {
 #ifdef FOLIO_AVX2
@@ -80,93 +73,185 @@ Vector add_product(Vector sum, Vector w, Vector x) {
 #endif
 }
 
-/// Σ_l w[l]·x[l]. x has zeros up to whole vectors.
-template <class T>
-float dot(const T* w, const float* x, std::int64_t k) {
-  constexpr int chains = 4;  // sums that do not wait for each other
-  Vector sums[chains] = {};
+constexpr int sums_at_once = 8;
+
+/// The sum of each vector's lanes.
+std::array<float, sums_at_once> totals(const std::array<Vector, sums_at_once>& of) {
+  std::array<float, sums_at_once> sums;
+#ifdef FOLIO_AVX2
+  const auto four = [&](std::size_t i) {
+    return _mm256_hadd_ps(_mm256_hadd_ps(of[i], of[i + 1]), _mm256_hadd_ps(of[i + 2], of[i + 3]));
+  };
+  const __m256 first = four(0), second = four(4);
+  _mm256_storeu_ps(sums.data(),
+                   _mm256_permute2f128_ps(first, second, 0x20) + _mm256_permute2f128_ps(first, second, 0x31));
+#else
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    const auto each = std::bit_cast<std::array<float, lanes> >(of[i]);
+    sums[i] = std::accumulate(each.begin(), each.end(), 0.0F);
+  }
+#endif
+  return sums;
+}
+
+/// sums[r·vectors + v] = Σ_l w[r][l]·x[v][l] of rows that are w_stride and `stride` apart. Those of x have zeros up to whole
+/// vectors. As many sums as there are do not wait for each other.
+template <int rows, int vectors, class T>
+std::array<float, sums_at_once> dots(const T* w, std::int64_t w_stride, const float* x, std::int64_t stride,
+                                     std::int64_t k) {
+  static_assert(rows * vectors <= sums_at_once);
+  std::array<Vector, sums_at_once> sums = {};
+  const auto add = [&](const auto& row_at, const float* from) {
+    for (int r = 0; r < rows; ++r) {
+      const Vector row = row_at(r);
+      for (int v = 0; v < vectors; ++v) {
+        Vector& sum = sums[static_cast<std::size_t>(r * vectors + v)];
+        sum = add_product(sum, row, load(from + v * stride));
+      }
+    }
+  };
   std::int64_t l = 0;
-  for (; l + chains * lanes <= k; l += chains * lanes) {
-    for (int c = 0; c < chains; ++c) {
-      sums[c] = add_product(sums[c], load(w + l + c * lanes), load(x + l + c * lanes));
+  for (; l + lanes <= k; l += lanes) add([&](int r) { return load(w + r * w_stride + l); }, x + l);
+  if (l < k) add([&](int r) { return load_some(w + r * w_stride + l, k - l); }, x + l);
+  return totals(sums);
+}
+
+/// sums[v][i] += Σ_l x[l][v]·w[l·w_stride + i] for i < blocks·lanes or, of part of one block, `count`. The rows of sums are
+/// `rows` apart. A function of its own, so that all sums stay in registers.
+template <int vectors, int blocks, bool whole, class T>
+[[gnu::noinline]] void add_rows(const T* w, std::int64_t w_stride, const float* x, std::int64_t k, std::int64_t count,
+                                float* sums, std::int64_t rows) {
+  const auto read = [&](const auto* from) {
+    if constexpr (whole) return load(from);
+    return load_some(from, count);
+  };
+  Vector sum[vectors][blocks];
+  for (int v = 0; v < vectors; ++v) {
+    for (int b = 0; b < blocks; ++b) sum[v][b] = read(sums + v * rows + b * lanes);
+  }
+  for (std::int64_t l = 0; l < k; ++l, w += w_stride, x += vectors) {
+    for (int b = 0; b < blocks; ++b) {
+      const Vector row = read(w + b * lanes);
+      for (int v = 0; v < vectors; ++v) {
+        sum[v][b] = add_product(sum[v][b], row, x[v] - Vector{});  // in every lane, −0 too
+      }
     }
   }
-  for (; l + lanes <= k; l += lanes) sums[0] = add_product(sums[0], load(w + l), load(x + l));
-  if (l < k) sums[1] = add_product(sums[1], load_some(w + l, k - l), load(x + l));
-  return total((sums[0] + sums[1]) + (sums[2] + sums[3]));
-}
-
-/// sums[i] = Σ_l x[l]·w[l·stride + i] for the first `count` ≤ blocks·lanes elements of rows that begin at w.
-template <int blocks, class T>
-void sum_rows(const T* w, std::int64_t stride, const float* x, std::int64_t k, std::int64_t count, float* sums) {
-  Vector sum[blocks] = {};
-  const std::int64_t rest = count - (blocks - 1) * lanes;
-  for (std::int64_t l = 0; l < k; ++l, w += stride) {
-    const Vector factor = Vector{} + x[l];
-    for (int b = 0; b + 1 < blocks; ++b) sum[b] = add_product(sum[b], load(w + b * lanes), factor);
-    const T* last = w + (blocks - 1) * lanes;
-    sum[blocks - 1] = add_product(sum[blocks - 1], rest == lanes ? load(last) : load_some(last, rest), factor);
+  const auto bytes = whole ? sizeof(Vector) : static_cast<std::size_t>(count) * sizeof(float);
+  for (int v = 0; v < vectors; ++v) {
+    for (int b = 0; b < blocks; ++b) std::memcpy(sums + v * rows + b * lanes, &sum[v][b], bytes);
   }
-  std::memcpy(sums, sum, sizeof sum);
 }
 
-/// y[i] = Σ_l W[i, l]·x[l], or y += W·x.
-template <class T, class Out>
-struct Rows {
-  std::int64_t rows, k;
+/// A matrix that is multiplied by few vectors. Its rows are packed or its columns.
+template <class T>
+struct Factor {
   Matrix<const T> w;
-  const T* x;
-  std::int64_t x_stride;
-  Out* y;
-  std::int64_t y_stride;
-  bool accumulate;
-
-  void give(std::int64_t row, float sum) const {
-    Out& out = y[row * y_stride];
-    out = convert_to<Out>(accumulate ? convert_to<float>(out) + sum : sum);
-  }
+  std::int64_t rows, k;
 };
 
-/// The product as one whose matrix stands at the left.
-template <class T, class Out>
-Rows<T, Out> rows_of(const Product<T, Out>& p) {
-  if (p.n == 1) return {p.m, p.k, p.a, p.b.data, p.b.row_stride, p.c.data, p.c.row_stride, p.accumulate};
-  return {p.n, p.k, p.b.transposed(), p.a.data, p.a.column_stride, p.c.data, 1, p.accumulate};
+/// What a thread keeps from call to call, as float32: the vectors, the sums, and what they are added to.
+struct Kept {
+  std::vector<float> x, y, before;
+};
+Kept& kept() {
+  static thread_local Kept all;
+  return all;
+}
+
+/// y[v][i] = Σ_l W[i, l]·x[l, v], where the rows of W are packed.
+template <int vectors, class T>
+void sum_by_dots(const Factor<T>& f, const Matrix<const T>& x, Kept& all) {
+  const std::int64_t stride = (f.k + lanes - 1) / lanes * lanes;
+  all.x.resize(static_cast<std::size_t>(vectors * stride));
+  for (int v = 0; v < vectors; ++v) {
+    float* to = all.x.data() + v * stride;
+    detail::pack_run(x.at(0, v).data, x.row_stride, f.k, to);
+    std::fill(to + f.k, to + stride, 0.0F);
+  }
+  std::int64_t i = 0;
+  const auto advance = [&]<int together>(std::integral_constant<int, together>) {
+    for (; i + together <= f.rows; i += together) {
+      const auto sums = dots<together, vectors>(f.w.at(i, 0).data, f.w.row_stride, all.x.data(), stride, f.k);
+      for (int j = 0; j < together * vectors; ++j) {
+        all.y[static_cast<std::size_t>(j % vectors * f.rows + i + j / vectors)] = sums[static_cast<std::size_t>(j)];
+      }
+    }
+  };
+  advance(std::integral_constant<int, sums_at_once / vectors>{});
+  advance(std::integral_constant<int, 1>{});
+}
+
+/// The same where its columns are packed. W is read in stretches of columns that stay in the cache.
+template <int vectors, class T>
+void sum_by_rows(const Factor<T>& f, const Matrix<const T>& x, Kept& all) {
+  constexpr std::int64_t cached = 8192, least = 16;
+  all.x.resize(static_cast<std::size_t>(vectors * f.k));
+  float* to = all.x.data();
+  for (std::int64_t l = 0; l < f.k; ++l) {
+    for (int v = 0; v < vectors; ++v) *to++ = convert_to<float>(*x.at(l, v).data);
+  }
+  std::ranges::fill(all.y, 0.0F);
+  const std::int64_t stretch = std::max(least, cached / f.rows);
+  for (std::int64_t l = 0; l < f.k; l += stretch) {
+    const std::int64_t k = std::min(stretch, f.k - l);
+    const float* from = all.x.data() + l * vectors;
+    std::int64_t i = 0;
+    const auto advance = [&]<int blocks>(std::integral_constant<int, blocks>) {
+      for (; i + blocks * lanes <= f.rows; i += blocks * lanes) {
+        add_rows<vectors, blocks, true>(f.w.at(i, l).data, f.w.column_stride, from, k, lanes, all.y.data() + i, f.rows);
+      }
+    };
+    if constexpr (vectors <= sums_at_once / 8) advance(std::integral_constant<int, 8>{});
+    if constexpr (vectors <= sums_at_once / 4) advance(std::integral_constant<int, 4>{});
+    if constexpr (vectors <= sums_at_once / 2) advance(std::integral_constant<int, 2>{});
+    advance(std::integral_constant<int, 1>{});
+    if (i == f.rows) continue;
+    add_rows<vectors, 1, false>(f.w.at(i, l).data, f.w.column_stride, from, k, f.rows - i, all.y.data() + i, f.rows);
+  }
+}
+
+/// Y = W·X or Y += W·X, where X has so many columns.
+template <int vectors, class T, class Out>
+void multiply_few(const Factor<T>& f, const Matrix<const T>& x, const Matrix<Out>& y, bool accumulate) {
+  Kept& all = kept();
+  all.y.resize(static_cast<std::size_t>(vectors * f.rows));
+  if (f.w.column_stride == 1) {
+    sum_by_dots<vectors>(f, x, all);
+  } else {
+    sum_by_rows<vectors>(f, x, all);
+  }
+  for (int v = 0; v < vectors; ++v) {
+    float* sums = all.y.data() + v * f.rows;
+    Out* to = y.at(0, v).data;
+    if (accumulate) {
+      all.before.resize(static_cast<std::size_t>(f.rows));
+      detail::pack_run(to, y.row_stride, f.rows, all.before.data());
+      for (std::int64_t i = 0; i < f.rows; ++i) sums[i] += all.before[static_cast<std::size_t>(i)];
+    }
+    detail::unpack_run(sums, f.rows, to, y.row_stride);
+  }
 }
 
 }  // namespace
 
 template <class T, class Out>
-void multiply_vector(const Product<T, Out>& product) {
-  const Rows<T, Out> p = rows_of(product);
-  static thread_local std::vector<float> x;
-  x.resize(static_cast<std::size_t>((p.k + lanes - 1) / lanes * lanes));
-  detail::pack_run(p.x, p.x_stride, p.k, x.data());
-  std::fill(x.begin() + p.k, x.end(), 0.0F);
-  if (p.w.column_stride == 1) {
-    for (std::int64_t i = 0; i < p.rows; ++i) p.give(i, dot(p.w.data + i * p.w.row_stride, x.data(), p.k));
-    return;
-  }
-  constexpr int blocks = 4;
-  std::array<float, blocks * lanes> sums;
-  for (std::int64_t i = 0; i < p.rows;) {
-    const T* w = p.w.data + i;
-    const bool wide = p.rows - i >= blocks * lanes;
-    const std::int64_t count = wide ? blocks * lanes : std::min<std::int64_t>(lanes, p.rows - i);
-    if (wide) {
-      sum_rows<blocks>(w, p.w.column_stride, x.data(), p.k, count, sums.data());
-    } else {
-      sum_rows<1>(w, p.w.column_stride, x.data(), p.k, count, sums.data());
-    }
-    for (std::int64_t j = 0; j < count; ++j) p.give(i + j, sums[static_cast<std::size_t>(j)]);
-    i += count;
-  }
+void multiply_vectors(const Product<T, Out>& p) {
+  const std::int64_t count = std::min(p.m, p.n);
+  const auto multiply = [&]<int vectors>(std::integral_constant<int, vectors>) {
+    if (count != vectors) return;
+    if (p.n <= p.m) return multiply_few<vectors, T, Out>({p.a, p.m, p.k}, p.b, p.c, p.accumulate);
+    multiply_few<vectors, T, Out>({p.b.transposed(), p.n, p.k}, p.a.transposed(), p.c.transposed(), p.accumulate);
+  };
+  [&]<int... fewer>(std::integer_sequence<int, fewer...>) {
+    (multiply(std::integral_constant<int, fewer + 1>{}), ...);
+  }(std::make_integer_sequence<int, most_vectors>{});
 }
 
-template void multiply_vector(const Product<float>&);
-template void multiply_vector(const Product<bfloat16>&);
-template void multiply_vector(const Product<bfloat16, float>&);
-template void multiply_vector(const Product<float16>&);
-template void multiply_vector(const Product<float16, float>&);
+template void multiply_vectors(const Product<float>&);
+template void multiply_vectors(const Product<bfloat16>&);
+template void multiply_vectors(const Product<bfloat16, float>&);
+template void multiply_vectors(const Product<float16>&);
+template void multiply_vectors(const Product<float16, float>&);
 
 }  // namespace folio::cpu

@@ -1,18 +1,24 @@
 #pragma once
+#include <algorithm>
+
 #include "autograd/cpu/gemm.hpp"
 
 namespace folio::cpu {
 
-/// Whether the product is of a matrix and a vector: one row or one column.
+/// Vectors that share one reading of a matrix.
+constexpr int most_vectors = 8;
+
+/// Whether the product is of a matrix and a few vectors: few rows or few columns.
 template <class T, class Out>
-bool is_vector(const Product<T, Out>& p) {
-  return p.m == 1 || p.n == 1;
+bool is_of_vectors(const Product<T, Out>& p) {
+  return std::min(p.m, p.n) <= most_vectors;
 }
 
-/// Computes a product of a matrix and a vector on the calling thread, for T of float and the 16-bit floats. It is bound by
-/// memory: the matrix is read once as it is stored, and 16-bit floats are widened in registers. An element of the result
-/// depends on its own row of the matrix alone, so that parts of two rows or more are the same bits as the whole.
+/// Computes a product of a matrix and a few vectors on the calling thread, for T of float and the 16-bit floats. The matrix
+/// is read once as it is stored, which bounds it, and 16-bit floats are widened in registers. An element of the result
+/// depends on its own row of the matrix and its vector alone: parts that have more rows than vectors are the same bits as
+/// the whole.
 template <class T, class Out>
-void multiply_vector(const Product<T, Out>& product);
+void multiply_vectors(const Product<T, Out>& product);
 
 }  // namespace folio::cpu

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <type_traits>
 
 #include "autograd/cpu/elementwise.hpp"
 
@@ -13,18 +14,31 @@ namespace folio::cpu {
 template <class T>
 using Lanes = Eigen::Map<Eigen::Array<T, Eigen::Dynamic, 1>, Eigen::Aligned64>;
 
-/// Calls f(block, begin) for consecutive pieces of x: block is a copy of x[begin …] that may be changed, filled up to
+/// Calls f(block, begin) for consecutive pieces of x: block is a copy of x[begin …] as T that may be changed, filled up to
 /// whole vectors with `padding`.
-template <class T, class F>
-void for_lanes(const T* x, std::int64_t n, T padding, F&& f) {
+template <class T, class Stored, class F>
+void for_lanes(const Stored* x, std::int64_t n, T padding, F&& f) {
   constexpr std::int64_t lanes = 64 / sizeof(T);
   alignas(64) T buffer[detail::chunk];
   for (std::int64_t begin = 0; begin < n; begin += detail::chunk) {
     const std::int64_t length = std::min(detail::chunk, n - begin);
     const std::int64_t padded = (length + lanes - 1) / lanes * lanes;
-    std::copy(x + begin, x + begin + length, buffer);
+    detail::pack_run(x + begin, 1, length, buffer);
     std::fill(buffer + length, buffer + padded, padding);
     f(Lanes<T>(buffer, padded), begin);
+  }
+}
+
+/// The largest of n elements as T; any of them, where there is a NaN.
+template <class T, class Stored>
+T largest_of(const Stored* x, std::int64_t n) {
+  if constexpr (std::is_same_v<T, Stored>) {
+    return Row<T>(x, n).maxCoeff();
+  } else {
+    constexpr T least = -std::numeric_limits<T>::infinity();
+    T largest = least;
+    for_lanes(x, n, least, [&](Lanes<T> block, std::int64_t) { largest = std::max(largest, block.maxCoeff()); });
+    return largest;
   }
 }
 

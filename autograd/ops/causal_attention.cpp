@@ -7,6 +7,7 @@
 
 #include "autograd/cpu/elementwise.hpp"
 #include "autograd/cpu/gemm.hpp"
+#include "autograd/cpu/widened.hpp"
 #include "autograd/fault.hpp"
 #include "autograd/ops/op.hpp"
 
@@ -22,22 +23,63 @@ constexpr std::int64_t lanes = 16;  // rows of scores are padded to whole vector
 
 std::int64_t padded(std::int64_t n) { return (n + lanes - 1) / lanes * lanes; }
 
-/// The rows of one head of one sequence of x (B, T, H, width).
+/// `rows` runs of `width` elements of x, of which the first begins at `begin` and the others `apart`, to the rows of `to`.
 template <class T>
-Matrix<const T> head_of(const Tensor& x, std::int64_t b, std::int64_t h) {
-  return {x.ptr<T>() + b * x.strides()[0] + h * x.strides()[2], x.strides()[1], 1};
-}
-template <class T>
-Matrix<T> mutable_head_of(const Tensor& x, std::int64_t b, std::int64_t h) {
-  return {x.ptr<T>() + b * x.strides()[0] + h * x.strides()[2], x.strides()[1], 1};
-}
-
-template <class T>
-void copy_columns(Matrix<const T> from, std::int64_t rows, std::int64_t width, Matrix<T> to) {
+void copy_rows(const Tensor& x, std::int64_t begin, std::int64_t apart, std::int64_t rows, std::int64_t width,
+               Matrix<T> to) {
+  const cpu::detail::Elements<T> in(x);
   for (std::int64_t i = 0; i < rows; ++i) {
-    std::copy(from.data + i * from.row_stride, from.data + i * from.row_stride + width, to.data + i * to.row_stride);
+    T* row = to.at(i, 0).data;
+    const T* from = in.read(begin + i * apart, 1, width, row);
+    if (from != row) std::copy_n(from, width, row);
   }
 }
+
+/// Where the rows of one head of one sequence of x (B, T, H, width) begin, in elements.
+std::int64_t begin_of(const Tensor& x, std::int64_t b, std::int64_t h) {
+  return b * x.strides()[0] + h * x.strides()[2];
+}
+
+/// The rows that begin there, as T: in place, or a copy of 16-bit floats that `keeper` holds.
+template <class T>
+Matrix<const T> head_of(const Tensor& x, std::int64_t b, std::int64_t h, Tensor& keeper) {
+  const std::int64_t rows = x.dim(1), width = x.dim(3);
+  if (x.dtype() == dtype_of<T>()) return {x.ptr<T>() + begin_of(x, b, h), x.strides()[1], 1};
+  keeper = empty({rows, width}, {dtype_of<T>()});
+  const Matrix<T> copy = {keeper.ptr<T>(), width, 1};
+  copy_rows(x, begin_of(x, b, h), x.strides()[1], rows, width, copy);
+  return {copy.data, width, 1};
+}
+
+/// One head of one sequence of a result y (B, T, H, width), as T: in place, or in a buffer that give() rounds to 16 bits.
+template <class T>
+class HeadOfResult {
+ public:
+  HeadOfResult(const Tensor& y, std::int64_t b, std::int64_t h) : y_(y) {
+    if (!y.defined()) return;
+    begin_ = begin_of(y, b, h);
+    if (y.dtype() == dtype_of<T>()) {
+      rows = {y.ptr<T>() + begin_, y.strides()[1], 1};
+    } else {
+      buffer_ = empty({y.dim(1), y.dim(3)}, {dtype_of<T>()});
+      rows = {buffer_.ptr<T>(), y.dim(3), 1};
+    }
+  }
+  void give() const {
+    if (!buffer_.defined()) return;
+    const cpu::detail::Elements<T> out(y_);
+    for (std::int64_t i = 0; i < y_.dim(1); ++i) {
+      out.write(rows.at(i, 0).data, begin_ + i * y_.strides()[1], 1, y_.dim(3));
+    }
+  }
+
+  Matrix<T> rows = {};
+
+ private:
+  const Tensor& y_;
+  std::int64_t begin_ = 0;
+  Tensor buffer_;
+};
 
 template <class T>
 bool is_finite(const T* row, std::int64_t width) {
@@ -72,19 +114,23 @@ Matrix<const T> cleaned(Matrix<const T> x, std::int64_t rows, std::int64_t width
 template <class T>
 struct Head {
   Matrix<const T> q, key, v;
-  Tensor packed_key;
+  Tensor kept_q, kept_key, kept_v;
 };
 
 template <class T>
 Head<T> head(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& shared, std::int64_t b, std::int64_t h) {
-  Head<T> one = {head_of<T>(q, b, h), head_of<T>(k, b, h), head_of<T>(v, b, h), {}};
-  if (!shared.defined()) return one;
+  Head<T> one;
+  one.q = head_of<T>(q, b, h, one.kept_q);
+  one.v = head_of<T>(v, b, h, one.kept_v);
+  if (!shared.defined()) {
+    one.key = head_of<T>(k, b, h, one.kept_key);
+    return one;
+  }
   const std::int64_t keys = k.dim(1), own = k.dim(3), width = q.dim(3);
-  one.packed_key = empty({keys, width}, k.options());
-  const Matrix<T> packed = {one.packed_key.template ptr<T>(), width, 1};
-  copy_columns(one.key, keys, own, packed);
-  copy_columns({shared.ptr<T>() + b * shared.strides()[0], shared.strides()[1], 1}, keys, width - own,
-               packed.at(0, own));
+  one.kept_key = empty({keys, width}, {dtype_of<T>()});
+  const Matrix<T> packed = {one.kept_key.template ptr<T>(), width, 1};
+  copy_rows(k, begin_of(k, b, h), k.strides()[1], keys, own, packed);
+  copy_rows(shared, b * shared.strides()[0], shared.strides()[1], keys, width - own, packed.at(0, own));
   one.key = {packed.data, width, 1};
   return one;
 }
@@ -107,7 +153,7 @@ std::int64_t seen_by(std::int64_t t, std::int64_t offset, std::int64_t visible) 
 
 void cpu::causal_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& shared_key, double scale,
                            std::int64_t offset, Tensor& y, Tensor& log_sum) {
-  visit_float(q.dtype(), [&](auto tag) {
+  visit_compute(q.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const std::int64_t queries = q.dim(1), heads = q.dim(2), keys = k.dim(1), width = q.dim(3), out = v.dim(3);
     if (queries == 0) return;
@@ -124,8 +170,8 @@ void cpu::causal_attention(const Tensor& q, const Tensor& k, const Tensor& v, co
         one.key = cleaned(one.key, keys, width, clean[1]);
         one.v = cleaned(one.v, keys, out, clean[2]);
       }
-      const Tensor scratch = empty({query_block, stride}, q.options());
-      const Matrix<T> y_head = mutable_head_of<T>(y, b, h);
+      const Tensor scratch = empty({query_block, stride}, {dtype_of<T>()});
+      const HeadOfResult<T> result(y, b, h);
       T* log_sums = log_sum.ptr<T>() + task * queries;
       for_query_blocks(queries, keys, [&](std::int64_t first, std::int64_t rows, std::int64_t visible) {
         const Matrix<T> scores = {scratch.ptr<T>(), stride, 1};  // (rows, visible)
@@ -143,13 +189,13 @@ void cpu::causal_attention(const Tensor& q, const Tensor& k, const Tensor& v, co
           inverse_sum[static_cast<std::size_t>(i)] = 1 / sum;
           log_sums[first + i] = top + std::log(sum);
         }
-        const Matrix<T> y_block = y_head.at(first, 0);
+        const Matrix<T> y_block = result.rows.at(first, 0);
         multiply<T>({rows, out, visible, {scores.data, stride, 1}, one.v, y_block});
         for (std::int64_t i = 0; i < rows; ++i) {
           MutableRow<T>(y_block.data + i * y_block.row_stride, out) *= inverse_sum[static_cast<std::size_t>(i)];
         }
       });
-      if (finite) return;
+      if (finite) return result.give();
       // A query that is not finite, or that sees a key or a value that is not, has no answer.
       std::int64_t bad = 0;
       while (bad < keys && is_finite(given.key.data + bad * given.key.row_stride, width) &&
@@ -159,8 +205,9 @@ void cpu::causal_attention(const Tensor& q, const Tensor& k, const Tensor& v, co
       for (std::int64_t t = 0; t < queries; ++t) {
         if (t + offset < bad && is_finite(given.q.data + t * given.q.row_stride, width)) continue;
         log_sums[t] = std::numeric_limits<T>::quiet_NaN();
-        MutableRow<T>(y_head.data + t * y_head.row_stride, out).setConstant(log_sums[t]);
+        MutableRow<T>(result.rows.at(t, 0).data, out).setConstant(log_sums[t]);
       }
+      result.give();
     });
   });
 }
@@ -168,13 +215,13 @@ void cpu::causal_attention(const Tensor& q, const Tensor& k, const Tensor& v, co
 void cpu::causal_attention_backward(const Tensor& dy, const Tensor& q, const Tensor& k, const Tensor& v,
                                     const Tensor& shared_key, const Tensor& y, const Tensor& log_sum, double scale,
                                     std::int64_t offset, Tensor& dq, Tensor& dk, Tensor& dv, Tensor& dshared) {
-  visit_float(q.dtype(), [&](auto tag) {
+  visit_compute(q.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const std::int64_t queries = q.dim(1), heads = q.dim(2), keys = k.dim(1), width = q.dim(3), out = v.dim(3);
     const std::int64_t own = k.dim(3), stride = padded(keys);
     const bool keys_needed = dk.defined() || dshared.defined();
     // Each head's part of dshared, added in the order of the heads.
-    const Tensor parts = dshared.defined() ? empty({q.dim(0), keys, heads, width - own}, q.options()) : Tensor();
+    const Tensor parts = dshared.defined() ? empty({q.dim(0), keys, heads, width - own}, {dtype_of<T>()}) : Tensor();
     if (queries == 0) {
       for (Tensor* x : {&dk, &dv, &dshared}) {
         if (x->defined()) x->fill(0);
@@ -184,9 +231,9 @@ void cpu::causal_attention_backward(const Tensor& dy, const Tensor& q, const Ten
     parallel_for(q.dim(0) * heads, [&](std::int64_t task) {
       const std::int64_t b = task / heads, h = task % heads;
       Head<T> one = head<T>(q, k, v, shared_key, b, h);
-      Matrix<const T> dy_head = head_of<T>(dy, b, h);
-      const Matrix<const T> y_head = head_of<T>(y, b, h), dy_given = dy_head;
-      Tensor clean[4];
+      Tensor kept_dy, kept_y, clean[4];
+      Matrix<const T> dy_head = head_of<T>(dy, b, h, kept_dy);
+      const Matrix<const T> y_head = head_of<T>(y, b, h, kept_y), dy_given = dy_head;
       const bool finite = is_finite(one.q, queries, width) && is_finite(one.key, keys, width) &&
                           is_finite(one.v, keys, out) && is_finite(dy_head, queries, out);
       if (!finite) {
@@ -195,9 +242,10 @@ void cpu::causal_attention_backward(const Tensor& dy, const Tensor& q, const Ten
         one.v = cleaned(one.v, keys, out, clean[2]);
         dy_head = cleaned(dy_head, queries, out, clean[3]);
       }
-      const Tensor scratch = empty({2 * query_block, stride}, q.options());
-      const Tensor dkey_all = keys_needed ? empty({keys, width}, q.options()) : Tensor();
+      const Tensor scratch = empty({2 * query_block, stride}, {dtype_of<T>()});
+      const Tensor dkey_all = keys_needed ? empty({keys, width}, {dtype_of<T>()}) : Tensor();
       const Matrix<T> p = {scratch.ptr<T>(), stride, 1}, ds = p.at(query_block, 0);  // (rows, visible)
+      const HeadOfResult<T> dq_head(dq, b, h), dk_head(dk, b, h), dv_head(dv, b, h);
       const T* log_sums = log_sum.ptr<T>() + task * queries;
       const T factor = static_cast<T>(scale);
       for_query_blocks(queries, keys, [&](std::int64_t first, std::int64_t rows, std::int64_t visible) {
@@ -217,21 +265,29 @@ void cpu::causal_attention_backward(const Tensor& dy, const Tensor& q, const Ten
         }
         const Matrix<const T> p_read = {p.data, stride, 1}, ds_read = {ds.data, stride, 1};
         if (dv.defined()) {
-          multiply<T>({visible, out, rows, p_read.transposed(), dy_block, mutable_head_of<T>(dv, b, h), more});
+          multiply<T>({visible, out, rows, p_read.transposed(), dy_block, dv_head.rows, more});
         }
         if (dq.defined()) {
-          multiply<T>({rows, width, visible, ds_read, one.key, mutable_head_of<T>(dq, b, h).at(first, 0)});
+          multiply<T>({rows, width, visible, ds_read, one.key, dq_head.rows.at(first, 0)});
         }
         if (keys_needed) {
           multiply<T>({visible, width, rows, ds_read.transposed(), q_block, {dkey_all.ptr<T>(), width, 1}, more});
         }
       });
+      dq_head.give();
+      dv_head.give();
       if (!keys_needed) return;
-      const Matrix<const T> dkey = {dkey_all.ptr<T>(), width, 1};
-      if (dk.defined()) copy_columns(dkey, keys, own, mutable_head_of<T>(dk, b, h));
-      if (dshared.defined()) copy_columns(dkey.at(0, own), keys, width - own, mutable_head_of<T>(parts, b, h));
+      if (dk.defined()) copy_rows(dkey_all, 0, width, keys, own, dk_head.rows);
+      dk_head.give();
+      if (dshared.defined()) {
+        copy_rows(dkey_all, own, width, keys, width - own, HeadOfResult<T>(parts, b, h).rows);
+      }
     });
-    if (dshared.defined()) cpu::sum(parts, q.dim(0) * keys, heads, width - own, dshared);
+    if (!dshared.defined()) return;
+    const bool rounds = is_half(dshared.dtype());
+    Tensor sums = rounds ? empty(dshared.shape(), {dtype_of<T>()}) : dshared;
+    cpu::sum(parts, q.dim(0) * keys, heads, width - own, sums);
+    if (rounds) detail::widen_or_round(sums, dshared);
   });
 }
 

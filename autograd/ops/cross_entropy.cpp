@@ -33,9 +33,10 @@ std::int64_t count_rows(const Tensor& targets, std::int64_t ignored, const Tenso
 void cpu::cross_entropy(const Tensor& logits, const Tensor& targets, std::int64_t ignored, double smoothing,
                         Tensor& lse, Tensor& share, Tensor& loss) {
   const std::int64_t classes = logits.dim(-1), rows = targets.numel();
-  visit_float(logits.dtype(), [&](auto type) {
+  visit_any_float(logits.dtype(), [&](auto type) {
     visit_index(targets.dtype(), [&](auto tag) {
-      using T = decltype(type);
+      using Stored = decltype(type);
+      using T = ComputeType<Stored>;
       using Index = decltype(tag);
       const std::int64_t count = count_rows<Index>(targets, ignored, logits);
       std::vector<T> losses(static_cast<std::size_t>(rows), T{0});
@@ -45,17 +46,18 @@ void cpu::cross_entropy(const Tensor& logits, const Tensor& targets, std::int64_
           T& log_total = lse.ptr<T>()[row];
           log_total = 0;
           if (target == ignored) continue;
-          const Row<T> x(logits.ptr<T>() + row * classes, classes);
-          const T largest = x.maxCoeff();
+          const Stored* x = logits.ptr<Stored>() + row * classes;
+          const T largest = largest_of<T>(x, classes);
           T total = 0;
-          for_lanes(x.data(), classes, -std::numeric_limits<T>::infinity(),
+          for_lanes(x, classes, -std::numeric_limits<T>::infinity(),
                     [&](Lanes<T> block, std::int64_t) { total += (block - largest).exp().sum(); });
           const T shifted = std::log(total);  // lse − largest
           log_total = largest + shifted;
-          T matched = x[target] - largest;  // Σ q·x − largest
+          T matched = convert_to<T>(x[target]) - largest;  // Σ q·x − largest
           if (smoothing != 0) {
-            const T even = (x - largest).sum() / static_cast<T>(classes);
-            matched += static_cast<T>(smoothing) * (even - matched);
+            T even = 0;
+            for_lanes(x, classes, largest, [&](Lanes<T> block, std::int64_t) { even += (block - largest).sum(); });
+            matched += static_cast<T>(smoothing) * (even / static_cast<T>(classes) - matched);
           }
           losses[static_cast<std::size_t>(row)] = shifted - matched;
         }
@@ -72,27 +74,29 @@ void cpu::cross_entropy(const Tensor& logits, const Tensor& targets, std::int64_
 void cpu::cross_entropy_backward(const Tensor& dloss, const Tensor& logits, const Tensor& targets, std::int64_t ignored,
                                  double smoothing, const Tensor& lse, const Tensor& share, Tensor& dlogits) {
   const std::int64_t classes = logits.dim(-1), rows = targets.numel();
-  visit_float(logits.dtype(), [&](auto type) {
+  visit_any_float(logits.dtype(), [&](auto type) {
     visit_index(targets.dtype(), [&](auto tag) {
-      using T = decltype(type);
+      using Stored = decltype(type);
+      using T = ComputeType<Stored>;
       using Index = decltype(tag);
       const T each = *dloss.ptr<T>() * *share.ptr<T>();
       const T at_target = static_cast<T>(1 - smoothing) * each;
       const T everywhere = static_cast<T>(smoothing / static_cast<double>(classes)) * each;
       parallel_ranges(rows, rows_per_task(classes), [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t row = begin; row < end; ++row) {
-          T* out = dlogits.ptr<T>() + row * classes;
+          Stored* out = dlogits.ptr<Stored>() + row * classes;
           const Index target = targets.ptr<Index>()[row];
           if (target == ignored) {
-            std::fill_n(out, classes, T{0});
+            std::fill_n(out, classes, Stored{});
             continue;
           }
-          for_lanes(logits.ptr<T>() + row * classes, classes, T{0}, [&](Lanes<T> block, std::int64_t first) {
+          for_lanes(logits.ptr<Stored>() + row * classes, classes, T{0}, [&](Lanes<T> block, std::int64_t first) {
             exp_shifted(block, lse.ptr<T>()[row]);
             block = block * each - everywhere;
-            std::copy_n(block.data(), std::min<std::int64_t>(block.size(), classes - first), out + first);
+            const std::int64_t count = std::min<std::int64_t>(block.size(), classes - first);
+            if (target >= first && target < first + count) block[target - first] -= at_target;
+            detail::unpack_run(block.data(), count, out + first, 1);
           });
-          out[target] -= at_target;
         }
       });
     });

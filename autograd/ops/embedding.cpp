@@ -35,8 +35,10 @@ Tensor embedding(const Tensor& table, const Tensor& index) {
                  .outputs = {y},
                  .saved = {index},
                  .backward = [](const Entry& e, const Tensors& dy) -> Tensors {
-                   Tensor dtable = empty(e.input_shape(0), dy[0].options());
-                   kernel::index_add(Tensor(), e.saved(0), dy[0], dtable);
+                   const Tensor& index = e.saved(0);
+                   const Tensor gathered = e.take_gathered(0);
+                   Tensor dtable = gathered.defined() ? gathered : empty(e.input_shape(0), dy[0].options());
+                   kernel::index_add(gathered, index, dy[0], dtable);
                    return {dtable};
                  }});
 }

@@ -1,5 +1,7 @@
-// y = x with source[j] added to row index[j], in order of j      dx = dy,  dsource[j] = dy[index[j]]
+// y[i] = x[i] + Σ source[j] over the j that index[j] = i, in order of j      dx = dy,  dsource[j] = dy[index[j]]
+#include <array>
 #include <numeric>
+#include <span>
 #include <vector>
 
 #include "autograd/cpu/elementwise.hpp"
@@ -29,8 +31,8 @@ Groups group(const Index* index, std::int64_t count, std::int64_t rows) {
 
 }  // namespace
 
-/// An undefined x stands for zeros. Tasks are blocks of rows and columns, so that one popular row does not wait for one
-/// thread.
+/// An undefined x stands for zeros, and x may be y. Tasks are blocks of rows and columns, so that one popular row does not
+/// wait for one thread.
 void cpu::index_add(const Tensor& x, const Tensor& index, const Tensor& source, Tensor& y) {
   check_indices(index, y.dim(0), "index_add", y);
   const std::int64_t rows = y.dim(0), count = index.numel();
@@ -43,23 +45,31 @@ void cpu::index_add(const Tensor& x, const Tensor& index, const Tensor& source, 
   const std::int64_t column_blocks = (width + columns - 1) / columns;
   const std::int64_t row_block = 1 + detail::task / (std::min(width, columns) * (1 + count / rows));
   const std::int64_t row_blocks = (rows + row_block - 1) / row_block;
-  visit_float(y.dtype(), [&](auto type) {
-    using T = decltype(type);
+  visit_any_float(y.dtype(), [&](auto type) {
+    using Stored = decltype(type);
+    using T = ComputeType<Stored>;
+    const Stored* before = x.defined() ? x.ptr<Stored>() : nullptr;
     parallel_for(row_blocks * column_blocks, [&](std::int64_t task) {
       const std::int64_t column = task % column_blocks * columns;
       const std::int64_t length = std::min(columns, width - column);
       const std::int64_t begin = task / column_blocks * row_block;
+      std::array<T, columns> total;
+      const auto add = [&](const Stored* row) {
+        for (std::int64_t c = 0; c < length; ++c) total[static_cast<std::size_t>(c)] += convert_to<T>(row[c]);
+      };
       for (std::int64_t i = begin; i < std::min(begin + row_block, rows); ++i) {
-        MutableRow<T> out(y.ptr<T>() + i * width + column, length);
-        if (x.defined()) {
-          out = Row<T>(x.ptr<T>() + i * width + column, length);
-        } else {
-          out.setZero();
-        }
+        const std::int64_t at = i * width + column;
+        Stored* out = y.ptr<Stored>() + at;
         const auto row = static_cast<std::size_t>(i);
-        for (std::int64_t j = groups.first[row]; j < groups.first[row + 1]; ++j) {
-          out += Row<T>(source.ptr<T>() + groups.order[static_cast<std::size_t>(j)] * width + column, length);
+        const std::span uses(groups.order.data() + groups.first[row], groups.order.data() + groups.first[row + 1]);
+        if (before != nullptr && uses.empty()) {
+          if (before + at != out) std::copy_n(before + at, length, out);
+          continue;
         }
+        std::fill_n(total.begin(), length, T{0});
+        for (const std::int64_t j : uses) add(source.ptr<Stored>() + j * width + column);
+        if (before != nullptr) add(before + at);
+        detail::unpack_run(total.data(), length, out, 1);
       }
     });
   });

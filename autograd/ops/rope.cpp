@@ -1,6 +1,7 @@
 // (y₁, y₂) = (x₁·cos θ − x₂·sin θ, x₂·cos θ + x₁·sin θ) for each pair      dx: dy turned by −θ
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 #include <vector>
 
 #include "autograd/cpu/elementwise.hpp"
@@ -9,8 +10,8 @@
 namespace folio {
 namespace {
 
-/// cos θ and sin θ of each position and pair, θ = t·base^(−2i/R): (T, 2, R/2), computed in double.
-Tensor turns_of(std::int64_t length, std::int64_t pairs, const RopeOptions& options, Options place) {
+/// cos θ and sin θ of each position and pair, θ = t·base^(−2i/R): (T, 2, R/2).
+std::vector<double> turns_of(std::int64_t length, std::int64_t pairs, const RopeOptions& options) {
   std::vector<double> values(static_cast<std::size_t>(length * 2 * pairs));
   for (std::int64_t i = 0; i < pairs; ++i) {
     const double frequency = std::pow(options.base, -static_cast<double>(i) / static_cast<double>(pairs));
@@ -21,6 +22,16 @@ Tensor turns_of(std::int64_t length, std::int64_t pairs, const RopeOptions& opti
       turn[pairs] = std::sin(angle);
     }
   }
+  return values;
+}
+
+/// The same as a tensor. This thread's last ones are kept: the queries and keys of all layers turn alike.
+Tensor kept_turns_of(std::int64_t length, std::int64_t pairs, const RopeOptions& options, Options place) {
+  static thread_local std::tuple<std::int64_t, std::int64_t, double, std::int64_t> kept;
+  static thread_local std::vector<double> values;
+  const auto wanted = std::tuple(length, pairs, options.base, options.offset);
+  if (wanted != kept) values = turns_of(length, pairs, options);
+  kept = wanted;
   return from_vector(values, {length, 2, pairs}, place);
 }
 
@@ -83,7 +94,7 @@ Tensor rope(const Tensor& x, RopeOptions options) {
            std::to_string(options.base) + " must be positive";
   });
   const Tensor turns =
-      turns_of(x.dim(1), (x.dim(3) - options.skip) / 2, options, statistics_options(x));  // (T, 2, R/2)
+      kept_turns_of(x.dim(1), (x.dim(3) - options.skip) / 2, options, statistics_options(x));  // (T, 2, R/2)
   Tensor y = empty(x.shape(), x.options());
   kernel::rope(unit_inner(x), turns, options.skip, options.pairs, false, y);
   return record({.op = op::rope,

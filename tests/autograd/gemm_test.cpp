@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "autograd/cpu/gemm_onednn.hpp"
+#include "autograd/cpu/gemv.hpp"
 #include "autograd/error.hpp"
 #include "autograd/random.hpp"
 #include "autograd/settings.hpp"
@@ -131,11 +132,11 @@ Layout draw_layout() {
   return {*rc::gen::arbitrary<bool>(), *rows};
 }
 
-/// A row or a column, of all lengths around those of a processor's vectors.
+/// A few rows or columns, of all lengths around those of a processor's vectors.
 Sizes draw_vector_sizes() {
   const auto extent = [] { return *rc::gen::arbitrary<bool>() ? between(1, 40) : between(60, 400); };
-  const Sizes row = {1, extent(), extent()};
-  return *rc::gen::arbitrary<bool>() ? row : Sizes{row.n, 1, row.k};
+  const Sizes rows = {*rc::gen::arbitrary<bool>() ? 1 : between(2, cpu::most_vectors), extent(), extent()};
+  return *rc::gen::arbitrary<bool>() ? rows : Sizes{rows.n, rows.m, rows.k};
 }
 
 template <class T, class Out = T>
@@ -144,24 +145,28 @@ void check_vector(Shares& shares, std::uint64_t seed) {
   const Layout a = draw_layout(), b = draw_layout();
   const Rows rows_of_c = *rc::gen::element(Rows::packed, Rows::apart, Rows::far_apart);
   const bool add = *rc::gen::arbitrary<bool>(), whole = *rc::gen::arbitrary<bool>();
-  const bool is_row = s.m == 1;
-  shares.note("a row times a matrix", is_row, 30);
-  shares.note("whose rows are summed", is_row ? !b.transposed : a.transposed, 30);
-  shares.note("whose columns are dotted", is_row ? b.transposed : !a.transposed, 30);
-  shares.note("no whole vectors", s.k % 4 != 0 && s.m * s.n % 4 != 0, 30);
-  shares.note("a strided vector", s.k > 1 && (is_row ? a.transposed : !b.transposed), 30);
+  const bool are_rows = s.m < s.n;
+  shares.note("rows times a matrix", are_rows, 30);
+  shares.note("whose rows are summed", are_rows ? !b.transposed : a.transposed, 30);
+  shares.note("whose columns are dotted", are_rows ? b.transposed : !a.transposed, 30);
+  shares.note("a single one", std::min(s.m, s.n) == 1, 30);
+  shares.note("several", std::min(s.m, s.n) > 1, 30);
+  shares.note("no whole vectors", s.k % 4 != 0 && std::max(s.m, s.n) % 4 != 0, 30);
+  shares.note("strided vectors", s.k > 1 && (are_rows ? a.transposed : !b.transposed), 30);
   shares.note("accumulating", add, 30);
   shares.note("cut into tiles", whole && s.m * s.n * s.k > 1 << 14, 2);
   check_product<T, Out>(s, a, b, rows_of_c, add, whole, seed);
 }
 
-/// A vector product computed whole and in two parts is the same bits.
+/// A product of a few vectors computed whole and in two parts is the same bits.
 template <class T, class Out = T>
-void check_parts_of_vector(Shares& shares, std::uint64_t seed) {
-  const std::int64_t rows = between(4, 200), k = between(1, 200), first = between(2, rows - 2);
-  const bool is_row = *rc::gen::arbitrary<bool>(), dots = *rc::gen::arbitrary<bool>();
-  shares.note("a row times a matrix", is_row, 30);
+void check_parts_of_vectors(Shares& shares, std::uint64_t seed) {
+  const std::int64_t vectors = between(1, cpu::most_vectors), k = between(1, 200);
+  const std::int64_t rows = between(2 * vectors + 2, 200), first = between(vectors + 1, rows - vectors - 1);
+  const bool are_rows = *rc::gen::arbitrary<bool>(), dots = *rc::gen::arbitrary<bool>();
+  shares.note("rows times a matrix", are_rows, 30);
   shares.note("whose elements are dot products", dots, 30);
+  shares.note("of several vectors", vectors > 1, 50);
   Generator generator(seed);
   const auto drawn = [&](std::int64_t count) {
     const RandomStream stream = generator.next_stream();
@@ -169,14 +174,14 @@ void check_parts_of_vector(Shares& shares, std::uint64_t seed) {
     for (std::int64_t i = 0; i < count; ++i) values.push_back(convert_to<T>(stream.uniform(i) - 0.5));
     return values;
   };
-  const std::vector<T> matrix = drawn(rows * k), vector = drawn(k);
-  const Matrix<const T> w = {matrix.data(), dots ? k : 1, dots ? 1 : rows}, x = {vector.data(), 1, 1};
+  const std::vector<T> matrix = drawn(rows * k), given = drawn(vectors * k);
+  const Matrix<const T> w = {matrix.data(), dots ? k : 1, dots ? 1 : rows}, x = {given.data(), k, 1};
   const auto multiply = [&](std::int64_t from, std::int64_t to, std::vector<Out>& y) {
-    const Matrix<Out> out = {y.data() + from, 1, 1};
-    if (is_row) return cpu::multiply<T, Out>({1, to - from, k, x, w.at(from, 0).transposed(), out});
-    cpu::multiply<T, Out>({to - from, 1, k, w.at(from, 0), x, out});
+    Out* out = y.data() + (are_rows ? from : from * vectors);
+    if (are_rows) return cpu::multiply<T, Out>({vectors, to - from, k, x, w.at(from, 0).transposed(), {out, rows, 1}});
+    cpu::multiply<T, Out>({to - from, vectors, k, w.at(from, 0), x.transposed(), {out, vectors, 1}});
   };
-  std::vector<Out> whole(static_cast<std::size_t>(rows)), parts = whole;
+  std::vector<Out> whole(static_cast<std::size_t>(rows * vectors)), parts = whole;
   multiply(0, rows, whole);
   multiply(0, first, parts);
   multiply(first, rows, parts);
@@ -207,16 +212,16 @@ FOLIO_PROPERTY(Gemm, Bfloat16ProductsIntoFloat32) { check_any_layout<bfloat16, f
 FOLIO_PROPERTY(Gemm, Float16ProductsAreSummedInFloat32AndRoundedOnce) { check_any_layout<float16>(shares, seed); }
 FOLIO_PROPERTY(Gemm, Float16ProductsIntoFloat32) { check_any_layout<float16, float>(shares, seed); }
 
-FOLIO_PROPERTY(GemmOfAVector, IsTheSumOfProductsForAnyLayout) { check_vector<float>(shares, seed); }
-FOLIO_PROPERTY(GemmOfAVector, InFloat64) { check_vector<double>(shares, seed); }
-FOLIO_PROPERTY(GemmOfAVector, InBfloat16) { check_vector<bfloat16>(shares, seed); }
-FOLIO_PROPERTY(GemmOfAVector, InBfloat16IntoFloat32) { check_vector<bfloat16, float>(shares, seed); }
-FOLIO_PROPERTY(GemmOfAVector, InFloat16) { check_vector<float16>(shares, seed); }
-FOLIO_PROPERTY(GemmOfAVector, InFloat16IntoFloat32) { check_vector<float16, float>(shares, seed); }
-FOLIO_PROPERTY(GemmOfAVector, InPartsIsTheSameBits) {
-  check_parts_of_vector<float>(shares, seed);
-  check_parts_of_vector<bfloat16, float>(shares, seed);
-  check_parts_of_vector<float16, float>(shares, seed);
+FOLIO_PROPERTY(GemmOfVectors, IsTheSumOfProductsForAnyLayout) { check_vector<float>(shares, seed); }
+FOLIO_PROPERTY(GemmOfVectors, InFloat64) { check_vector<double>(shares, seed); }
+FOLIO_PROPERTY(GemmOfVectors, InBfloat16) { check_vector<bfloat16>(shares, seed); }
+FOLIO_PROPERTY(GemmOfVectors, InBfloat16IntoFloat32) { check_vector<bfloat16, float>(shares, seed); }
+FOLIO_PROPERTY(GemmOfVectors, InFloat16) { check_vector<float16>(shares, seed); }
+FOLIO_PROPERTY(GemmOfVectors, InFloat16IntoFloat32) { check_vector<float16, float>(shares, seed); }
+FOLIO_PROPERTY(GemmOfVectors, InPartsIsTheSameBits) {
+  check_parts_of_vectors<float>(shares, seed);
+  check_parts_of_vectors<bfloat16, float>(shares, seed);
+  check_parts_of_vectors<float16, float>(shares, seed);
 }
 
 TEST(Gemm, NotANumberReachesItsRowAndColumnWithEveryProvider) {

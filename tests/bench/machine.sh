@@ -43,7 +43,7 @@ bench_machine() {
   commit=$(git rev-parse --short HEAD 2>/dev/null || echo 'no commit')
   git diff --quiet HEAD -- . ':(exclude)README.md' 2>/dev/null || commit+=' with changes'
   echo "command: $1"
-  echo "commit: $commit; seeds: fixed"
+  echo "commit: $commit; seed: 1 where nothing else is said"
   echo "processor: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(bench_cores) cores"
   echo "load at the start: $(bench_load)"
   [[ ${FOLIO_BUSY:-} != 1 ]] || echo "measured with --busy: other programs may have run, and figures may mislead"

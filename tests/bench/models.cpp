@@ -147,10 +147,17 @@ void run_decode(benchmark::State& state, const Preset& preset, std::int64_t posi
     model.decode(from_indices(std::span(tokens).first(tokens.size() - 1), {1, position - 1}).to(place.device), cache,
                  true);
   const Tensor next = from_indices(std::span(tokens).last(1), {1, 1}).to(place.device);
-  state.counters["tokens/s"] = calls_per_second(state, place, [&] {
+  const double tokens_per_second = calls_per_second(state, place, [&] {
     benchmark::DoNotOptimize(model.decode(next, cache, true));
     for (std::int64_t i = 0; i < preset.model.num_hidden_layers; ++i) cache.layer(i).length = position - 1;
   });
+  state.counters["tokens/s"] = tokens_per_second;
+  const DeepSeekConfig& c = preset.model;
+  const std::int64_t unread = c.tie_embeddings ? 0 : c.vocab_size * c.hidden_size;  // of a table one row is read
+  const double weights =
+      static_cast<double>(count_parameters(c).active - unread) * static_cast<double>(size_of(place.dtype));
+  state.counters["GB/s"] = weights * tokens_per_second / 1e9;
+  set_share(state, weights * tokens_per_second, place.ceilings.copy);
 }
 
 /// Σ_r weights[t, r]·expert(chosen[t, r])(x_t), a token at a time: what grouping rows by expert saves.

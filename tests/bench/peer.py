@@ -205,7 +205,7 @@ def main():
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    torch.manual_seed(0)
+    torch.manual_seed(1)
     p = dict(PRESETS[arguments.preset])
     p["batch"] = arguments.batch or p["batch"]
     training = Training(p, arguments)

@@ -33,6 +33,7 @@ for script in compare growth; do
   refuses "$script.sh without a build" 'there is no nowhere/' bash "$here/$script.sh" --build nowhere
 done
 refuses "compare.sh with no windows" "'0' is not a whole number" bash "$here/compare.sh" --windows 0
+refuses "compare.sh with another dtype" "--only takes f32 or bf16, not 'f64'" bash "$here/compare.sh" --only f64
 refuses "compare.sh with a preset that has no peer" "no PyTorch model of preset 'shakespeare-cpu'" \
   bash "$here/compare.sh" --preset shakespeare-cpu
 

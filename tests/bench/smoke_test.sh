@@ -31,6 +31,7 @@ for name in $names; do
     update/* | routing/tiny/sort/*) wanted=' GB/s=[0-9.]*[1-9].* share=[0-9.]*[1-9]' ;;
     op/*) wanted=' G(FLOP|B)/s=[0-9.]*[1-9].* share=[0-9.]*[1-9]' ;;
     step/* | growth/*) wanted=' GFLOP/s=[0-9.]*[1-9].* peak_MiB=[1-9].* share=[0-9.]*[1-9].* tokens/s=[1-9]' ;;
+    decode/*) wanted=' GB/s=[0-9.]*[1-9].* share=[0-9.]*[1-9].* tokens/s=[1-9]' ;;
     *) wanted=' tokens/s=[1-9]' ;;
   esac
   grep -q -E "$wanted" <<<"$line" || fail "$name does not print '$wanted': $line"
@@ -50,6 +51,20 @@ while read -r name; do
   grep -q -E "^${name%/*_time} +\(1\) +[0-9.]+ [mu]s +[^ ]+ (T|G|tokens)" table || fail "table.sh has no line of $name"
 done <<<"$names"
 bash "$here/table.sh" - <"$work/measured.json" | cmp -s - table || fail "table.sh reads stdin otherwise than a file"
+
+# Of repeated ones the median, whatever the others are.
+{
+  printf '    "device": "a",\n    "ceilings": "b"\n'
+  for run in 'iteration 5' 'iteration 1' 'iteration 2' 'mean 2.7' 'median 2' 'stddev 3'; do
+    printf '      "name": "step/tiny/real_time_%s",\n      "run_name": "step/tiny/real_time",\n' "${run% *}"
+    case $run in iteration*) ;; *) printf '      "aggregate_name": "%s",\n' "${run% *}" ;; esac
+    printf '      "real_time": %s,\n      "time_unit": "ms",\n      "tokens/s": 7,\n' "${run#* }"
+  done
+} >thrice.json
+bash "$here/table.sh" thrice.json >table || fail "table.sh fails on repetitions: $(cat table)"
+if [ "$(grep -c '^step/tiny' table)" != 1 ] || ! grep -q -E '^step/tiny +\(1\) +2.0 ms +7 tokens/s$' table; then
+  fail "table.sh does not give the median: $(cat table)"
+fi
 
 "$bench" --ceilings=0 --benchmark_filter=nothing >out 2>err && fail "a filter that nothing fits is no error"
 [ "$(tail -n 1 err)" = "bench: no benchmark fits the filter" ] || fail "a filter that nothing fits: $(cat err)"

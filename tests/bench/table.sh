@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # table.sh FILE…: what `bench --benchmark_out=FILE --benchmark_out_format=json` measured, as one table: a line per benchmark
-# and, for each file that has it, time, rate, share of the ceiling (of a step: model FLOP utilisation) and peak memory. The
-# file `-` is stdin, for `bench --benchmark_format=json`.
+# and, for each file that has it, time, rate, share of the ceiling (of a step: model FLOP utilisation) and peak memory. Of
+# repeated ones (--benchmark_repetitions=N) it gives the medians. The file `-` is stdin, for `bench --benchmark_format=json`.
 set -euo pipefail
 (($#)) || { echo "table.sh: needs a file that bench wrote" >&2 && exit 2; }
 for file; do [[ $file == - || -s $file ]] || { echo "table.sh: there is no $file, or nothing in it" >&2 && exit 2; }; done
@@ -16,16 +16,19 @@ awk '
   }
   function finish() {
     if (name == "") return
+    if (skipped) { name = ""; return }
     if (!(name in seen)) { seen[name] = 1; order[++names] = name }
     cell[name, files] = error ? "-" : sprintf("%9.1f %s %18s %6s %10s", value["real_time"], unit, rate(),
       "share" in value ? sprintf("%.0f %%", 100 * value["share"]) : "", "peak_MiB" in value ? sprintf("%.0f MiB", value["peak_MiB"]) : "")
-    if (error) { failed[files]++; why[files] = message }
+    if (error) { failed[files] += !((name, files) in gone); gone[name, files] = 1; why[files] = message }
     name = ""
   }
   FNR == 1 { finish(); files++ }
   /^    "device": / { device[files] = text_of($0) }
   /^    "ceilings": / { ceilings[files] = text_of($0) }
-  /^      "name": / { finish(); name = text_of($0); sub(/(\/iterations:[0-9]+)?\/(real|manual)_time$/, "", name); delete value; error = 0 }
+  /^      "name": / { finish(); name = text_of($0); delete value; error = skipped = 0 }
+  /^      "run_name": / { name = text_of($0); sub(/(\/iterations:[0-9]+)?(\/repeats:[0-9]+)?\/(real|manual)_time$/, "", name) }
+  /^      "aggregate_name": / { skipped = text_of($0) != "median" }
   /^      "time_unit": / { unit = text_of($0) }
   /^      "error_occurred": true/ { error = 1 }
   /^      "error_message": / { message = text_of($0) }
