@@ -102,12 +102,10 @@ std::array<float, sums_at_once> dots(const T* w, std::int64_t w_stride, const fl
   static_assert(rows * vectors <= sums_at_once);
   std::array<Vector, sums_at_once> sums = {};
   const auto add = [&](const auto& row_at, const float* from) {
+    auto* sum = sums.data();
     for (int r = 0; r < rows; ++r) {
       const Vector row = row_at(r);
-      for (int v = 0; v < vectors; ++v) {
-        Vector& sum = sums[static_cast<std::size_t>(r * vectors + v)];
-        sum = add_product(sum, row, load(from + v * stride));
-      }
+      for (int v = 0; v < vectors; ++v, ++sum) *sum = add_product(*sum, row, load(from + v * stride));
     }
   };
   std::int64_t l = 0;
