@@ -35,6 +35,19 @@ void copy_rows(const Tensor& x, std::int64_t begin, std::int64_t apart, std::int
   }
 }
 
+/// The way back: `rows` rows of `from` to such runs of y.
+template <class T>
+void write_rows(Matrix<T> from, std::int64_t rows, std::int64_t width, const Tensor& y, std::int64_t begin,
+                std::int64_t apart) {
+  const cpu::detail::Elements<T> out(y);
+  for (std::int64_t i = 0; i < rows; ++i) {
+    T* row = from.at(i, 0).data;
+    T* to = out.target(begin + i * apart, 1, row);
+    if (to != row) std::copy_n(row, width, to);
+    out.write(row, begin + i * apart, 1, width);
+  }
+}
+
 /// Where the rows of one head of one sequence of x (B, T, H, width) begin, in elements.
 std::int64_t begin_of(const Tensor& x, std::int64_t b, std::int64_t h) {
   return b * x.strides()[0] + h * x.strides()[2];
@@ -66,11 +79,7 @@ class HeadOfResult {
     }
   }
   void give() const {
-    if (!buffer_.defined()) return;
-    const cpu::detail::Elements<T> out(y_);
-    for (std::int64_t i = 0; i < y_.dim(1); ++i) {
-      out.write(rows.at(i, 0).data, begin_ + i * y_.strides()[1], 1, y_.dim(3));
-    }
+    if (buffer_.defined()) write_rows(rows, y_.dim(1), y_.dim(3), y_, begin_, y_.strides()[1]);
   }
 
   Matrix<T> rows = {};
@@ -245,7 +254,7 @@ void cpu::causal_attention_backward(const Tensor& dy, const Tensor& q, const Ten
       const Tensor scratch = empty({2 * query_block, stride}, {dtype_of<T>()});
       const Tensor dkey_all = keys_needed ? empty({keys, width}, {dtype_of<T>()}) : Tensor();
       const Matrix<T> p = {scratch.ptr<T>(), stride, 1}, ds = p.at(query_block, 0);  // (rows, visible)
-      const HeadOfResult<T> dq_head(dq, b, h), dk_head(dk, b, h), dv_head(dv, b, h);
+      const HeadOfResult<T> dq_head(dq, b, h), dv_head(dv, b, h);
       const T* log_sums = log_sum.ptr<T>() + task * queries;
       const T factor = static_cast<T>(scale);
       for_query_blocks(queries, keys, [&](std::int64_t first, std::int64_t rows, std::int64_t visible) {
@@ -277,10 +286,10 @@ void cpu::causal_attention_backward(const Tensor& dy, const Tensor& q, const Ten
       dq_head.give();
       dv_head.give();
       if (!keys_needed) return;
-      if (dk.defined()) copy_rows(dkey_all, 0, width, keys, own, dk_head.rows);
-      dk_head.give();
+      const Matrix<T> dkey = {dkey_all.ptr<T>(), width, 1};
+      if (dk.defined()) write_rows(dkey, keys, own, dk, begin_of(dk, b, h), dk.strides()[1]);
       if (dshared.defined()) {
-        copy_rows(dkey_all, own, width, keys, width - own, HeadOfResult<T>(parts, b, h).rows);
+        write_rows(dkey.at(0, own), keys, width - own, parts, begin_of(parts, b, h), parts.strides()[1]);
       }
     });
     if (!dshared.defined()) return;
