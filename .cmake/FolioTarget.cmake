@@ -6,6 +6,7 @@ function(folio_flags target)
     $<$<BOOL:${FOLIO_WERROR}>:-Werror>
     # g++ 12 reports its own AVX-512 intrinsics (GCC bug 105593) and its own std::string (GCC bug 105651).
     $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized;-Wno-restrict>
+    $<$<AND:$<BOOL:${FOLIO_NATIVE}>,$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-uninitialized>
     $<$<BOOL:${FOLIO_NATIVE}>:-march=native>
     # With AVX-512, g++ 12 fills constants such as {1, 1, 1, 0} to the end with their first word when it copies them whole.
     $<$<AND:$<BOOL:${FOLIO_NATIVE}>,$<CXX_COMPILER_ID:GNU>,$<VERSION_GREATER_EQUAL:$<CXX_COMPILER_VERSION>,12>,$<STREQUAL:${CMAKE_SYSTEM_PROCESSOR},x86_64>>:-mmove-max=128;-mstore-max=128>
