@@ -165,6 +165,10 @@ void multiply_widened(const Product<T, Out>& p) {
 
 }  // namespace
 
+bool multiplies_as_it_is(DType dtype) {
+  return !is_half(dtype) || (gemm_provider() == GemmProvider::onednn && onednn_multiplies(dtype));
+}
+
 template <class T, class Out>
 void multiply(const Product<T, Out>& p) {
   if (p.m == 0 || p.n == 0) return;

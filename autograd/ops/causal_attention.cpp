@@ -53,7 +53,7 @@ std::int64_t begin_of(const Tensor& x, std::int64_t b, std::int64_t h) {
   return b * x.strides()[0] + h * x.strides()[2];
 }
 
-/// The rows that begin there, as T: in place, or a copy of 16-bit floats that `keeper` holds.
+/// The rows that begin there, as T: in place, or a widened copy of 16-bit floats that `keeper` holds.
 template <class T>
 Matrix<const T> head_of(const Tensor& x, std::int64_t b, std::int64_t h, Tensor& keeper) {
   const std::int64_t rows = x.dim(1), width = x.dim(3);
@@ -90,11 +90,7 @@ class HeadOfResult {
   Tensor buffer_;
 };
 
-template <class T>
-bool is_finite(const T* row, std::int64_t width) {
-  return (Row<T>(row, width) * T{0}).sum() == 0;
-}
-
+/// Whether 0 times all adds up to 0, which it does not with infinities and NaNs.
 template <class T>
 bool is_finite(Matrix<const T> x, std::int64_t rows, std::int64_t width) {
   constexpr std::int64_t chunk = 64;
@@ -106,6 +102,23 @@ bool is_finite(Matrix<const T> x, std::int64_t rows, std::int64_t width) {
   }
   return true;
 }
+/// Those of 16 bits have an exponent of ones.
+template <class T>
+  requires is_half_type<T>
+bool is_finite(Matrix<const T> x, std::int64_t rows, std::int64_t width) {
+  constexpr auto exponent = T(std::numeric_limits<float>::infinity()).bits;
+  for (std::int64_t i = 0; i < rows; ++i) {
+    const T* row = x.data + i * x.row_stride;
+    int found = 0;
+    for (std::int64_t j = 0; j < width; ++j) found |= static_cast<int>((row[j].bits & exponent) == exponent);
+    if (found != 0) return false;
+  }
+  return true;
+}
+template <class T>
+bool is_finite(const T* row, std::int64_t width) {
+  return is_finite<T>({row, width, 1}, 1, width);
+}
 
 /// x with 0 in place of what is not finite, so that a masked probability of 0 times it is 0.
 template <class T>
@@ -114,10 +127,70 @@ Matrix<const T> cleaned(Matrix<const T> x, std::int64_t rows, std::int64_t width
   T* to = keeper.ptr<T>();
   for (std::int64_t i = 0; i < rows * width; ++i) {
     const T value = x.data[i / width * x.row_stride + i % width];
-    to[i] = std::isfinite(value) ? value : T{0};
+    to[i] = std::isfinite(static_cast<ComputeType<T>>(value)) ? value : T{};
   }
   return {to, width, 1};
 }
+
+/// Σ_i a[i]·b[i] of two rows.
+template <class T>
+ComputeType<T> dot(const T* a, const T* b, std::int64_t width) {
+  if constexpr (is_half_type<T>) {
+    constexpr std::int64_t chunk = 64;
+    alignas(64) std::array<float, chunk> wide_a, wide_b;
+    float sum = 0;
+    for (std::int64_t first = 0; first < width; first += chunk) {
+      const std::int64_t length = std::min(chunk, width - first);
+      cpu::detail::pack_run(a + first, 1, length, wide_a.data());
+      cpu::detail::pack_run(b + first, 1, length, wide_b.data());
+      sum += (Row<float>(wide_a.data(), length) * Row<float>(wide_b.data(), length)).sum();
+    }
+    return sum;
+  } else {
+    return (Row<T>(a, width) * Row<T>(b, width)).sum();
+  }
+}
+
+/// Calls f(E{}) with what products read: 16-bit floats as they are where those are multiplied so, else the type that all
+/// else is computed in, to which they are widened once.
+template <class F>
+void visit_factors(DType dtype, F&& f) {
+  if (cpu::multiplies_as_it_is(dtype)) return visit_any_float(dtype, f);
+  visit_compute(dtype, f);
+}
+
+/// Rows of scores, and the same as products read them.
+template <class E>
+class Scores {
+ public:
+  using T = ComputeType<E>;
+
+  explicit Scores(std::int64_t stride)
+      : stride_(stride),
+        rows_(empty({query_block, stride}, {dtype_of<T>()})),
+        rounded_(std::is_same_v<E, T> ? Tensor() : empty({query_block, stride}, {dtype_of<E>()})) {}
+
+  Matrix<T> rows() const { return {rows_.template ptr<T>(), stride_, 1}; }
+  T* row(std::int64_t i) const { return rows_.template ptr<T>() + i * stride_; }
+  /// What is beyond the first `seen` of `visible` is masked, and the row is as products read it.
+  void finish(std::int64_t i, std::int64_t seen, std::int64_t visible) const {
+    std::fill(row(i) + seen, row(i) + visible, T{0});
+    if constexpr (!std::is_same_v<E, T>) {
+      cpu::detail::unpack_run(row(i), visible, rounded_.template ptr<E>() + i * stride_, 1);
+    }
+  }
+  Matrix<const E> factor() const {
+    if constexpr (std::is_same_v<E, T>) {
+      return {row(0), stride_, 1};
+    } else {
+      return {rounded_.template ptr<E>(), stride_, 1};
+    }
+  }
+
+ private:
+  std::int64_t stride_;
+  Tensor rows_, rounded_;
+};
 
 /// One head of one sequence: q (T, K + R), key (S, K + R) = [k | shared], v (S, V).
 template <class T>
@@ -162,16 +235,16 @@ std::int64_t seen_by(std::int64_t t, std::int64_t offset, std::int64_t visible) 
 
 void cpu::causal_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& shared_key, double scale,
                            std::int64_t offset, Tensor& y, Tensor& log_sum) {
-  visit_compute(q.dtype(), [&](auto tag) {
-    using T = decltype(tag);
+  visit_factors(q.dtype(), [&](auto tag) {
+    using E = decltype(tag);
+    using T = ComputeType<E>;
     const std::int64_t queries = q.dim(1), heads = q.dim(2), keys = k.dim(1), width = q.dim(3), out = v.dim(3);
     if (queries == 0) return;
-    const std::int64_t stride = padded(keys);
     parallel_for(q.dim(0) * heads, [&](std::int64_t task) {
       const std::int64_t b = task / heads, h = task % heads;
-      Head<T> one = head<T>(q, k, v, shared_key, b, h);
+      Head<E> one = head<E>(q, k, v, shared_key, b, h);
       Tensor clean[3];
-      const Head<T> given = one;
+      const Head<E> given = one;
       const bool finite =
           is_finite(one.q, queries, width) && is_finite(one.key, keys, width) && is_finite(one.v, keys, out);
       if (!finite) {
@@ -179,27 +252,26 @@ void cpu::causal_attention(const Tensor& q, const Tensor& k, const Tensor& v, co
         one.key = cleaned(one.key, keys, width, clean[1]);
         one.v = cleaned(one.v, keys, out, clean[2]);
       }
-      const Tensor scratch = empty({query_block, stride}, {dtype_of<T>()});
+      const Scores<E> scores(padded(keys));
       const HeadOfResult<T> result(y, b, h);
       T* log_sums = log_sum.ptr<T>() + task * queries;
       for_query_blocks(queries, keys, [&](std::int64_t first, std::int64_t rows, std::int64_t visible) {
-        const Matrix<T> scores = {scratch.ptr<T>(), stride, 1};  // (rows, visible)
-        multiply<T>({rows, visible, width, one.q.at(first, 0), one.key.transposed(), scores});
+        multiply<E, T>({rows, visible, width, one.q.at(first, 0), one.key.transposed(), scores.rows()});
         std::array<T, query_block> inverse_sum;
         for (std::int64_t i = 0; i < rows; ++i) {
-          T* row = scores.data + i * stride;
+          T* row = scores.row(i);
           const std::int64_t seen = seen_by(first + i, offset, visible);
           const T top =
               (scale < 0 ? Row<T>(row, seen).minCoeff() : Row<T>(row, seen).maxCoeff()) * static_cast<T>(scale);
           MutableRow<T> p(row, padded(seen));
           p = (p * static_cast<T>(scale) - top).exp();
-          std::fill(row + seen, row + visible, T{0});
           const T sum = Row<T>(row, seen).sum();
+          scores.finish(i, seen, visible);
           inverse_sum[static_cast<std::size_t>(i)] = 1 / sum;
           log_sums[first + i] = top + std::log(sum);
         }
         const Matrix<T> y_block = result.rows.at(first, 0);
-        multiply<T>({rows, out, visible, {scores.data, stride, 1}, one.v, y_block});
+        multiply<E, T>({rows, out, visible, scores.factor(), one.v, y_block});
         for (std::int64_t i = 0; i < rows; ++i) {
           MutableRow<T>(y_block.data + i * y_block.row_stride, out) *= inverse_sum[static_cast<std::size_t>(i)];
         }
@@ -224,10 +296,11 @@ void cpu::causal_attention(const Tensor& q, const Tensor& k, const Tensor& v, co
 void cpu::causal_attention_backward(const Tensor& dy, const Tensor& q, const Tensor& k, const Tensor& v,
                                     const Tensor& shared_key, const Tensor& y, const Tensor& log_sum, double scale,
                                     std::int64_t offset, Tensor& dq, Tensor& dk, Tensor& dv, Tensor& dshared) {
-  visit_compute(q.dtype(), [&](auto tag) {
-    using T = decltype(tag);
+  visit_factors(q.dtype(), [&](auto tag) {
+    using E = decltype(tag);
+    using T = ComputeType<E>;
     const std::int64_t queries = q.dim(1), heads = q.dim(2), keys = k.dim(1), width = q.dim(3), out = v.dim(3);
-    const std::int64_t own = k.dim(3), stride = padded(keys);
+    const std::int64_t own = k.dim(3);
     const bool keys_needed = dk.defined() || dshared.defined();
     // Each head's part of dshared, added in the order of the heads.
     const Tensor parts = dshared.defined() ? empty({q.dim(0), keys, heads, width - own}, {dtype_of<T>()}) : Tensor();
@@ -239,10 +312,10 @@ void cpu::causal_attention_backward(const Tensor& dy, const Tensor& q, const Ten
     }
     parallel_for(q.dim(0) * heads, [&](std::int64_t task) {
       const std::int64_t b = task / heads, h = task % heads;
-      Head<T> one = head<T>(q, k, v, shared_key, b, h);
+      Head<E> one = head<E>(q, k, v, shared_key, b, h);
       Tensor kept_dy, kept_y, clean[4];
-      Matrix<const T> dy_head = head_of<T>(dy, b, h, kept_dy);
-      const Matrix<const T> y_head = head_of<T>(y, b, h, kept_y), dy_given = dy_head;
+      Matrix<const E> dy_head = head_of<E>(dy, b, h, kept_dy);
+      const Matrix<const E> y_head = head_of<E>(y, b, h, kept_y), dy_given = dy_head;
       const bool finite = is_finite(one.q, queries, width) && is_finite(one.key, keys, width) &&
                           is_finite(one.v, keys, out) && is_finite(dy_head, queries, out);
       if (!finite) {
@@ -251,36 +324,34 @@ void cpu::causal_attention_backward(const Tensor& dy, const Tensor& q, const Ten
         one.v = cleaned(one.v, keys, out, clean[2]);
         dy_head = cleaned(dy_head, queries, out, clean[3]);
       }
-      const Tensor scratch = empty({2 * query_block, stride}, {dtype_of<T>()});
+      const Scores<E> p(padded(keys)), ds(padded(keys));
       const Tensor dkey_all = keys_needed ? empty({keys, width}, {dtype_of<T>()}) : Tensor();
-      const Matrix<T> p = {scratch.ptr<T>(), stride, 1}, ds = p.at(query_block, 0);  // (rows, visible)
       const HeadOfResult<T> dq_head(dq, b, h), dv_head(dv, b, h);
       const T* log_sums = log_sum.ptr<T>() + task * queries;
       const T factor = static_cast<T>(scale);
       for_query_blocks(queries, keys, [&](std::int64_t first, std::int64_t rows, std::int64_t visible) {
         const bool more = first + rows < queries;  // a later block has been here
-        const Matrix<const T> q_block = one.q.at(first, 0), dy_block = dy_head.at(first, 0);
-        multiply<T>({rows, visible, width, q_block, one.key.transposed(), p});
-        multiply<T>({rows, visible, out, dy_block, one.v.transposed(), ds});
+        const Matrix<const E> q_block = one.q.at(first, 0), dy_block = dy_head.at(first, 0);
+        multiply<E, T>({rows, visible, width, q_block, one.key.transposed(), p.rows()});
+        multiply<E, T>({rows, visible, out, dy_block, one.v.transposed(), ds.rows()});
         for (std::int64_t i = 0; i < rows; ++i) {
           const std::int64_t t = first + i, seen = seen_by(t, offset, visible);
-          const Row<T> g(dy_given.data + t * dy_given.row_stride, out);
-          const T along = (g * Row<T>(y_head.data + t * y_head.row_stride, out)).sum();
-          MutableRow<T> p_row(p.data + i * stride, padded(seen)), ds_row(ds.data + i * stride, padded(seen));
+          const T along = dot(dy_given.at(t, 0).data, y_head.at(t, 0).data, out);
+          MutableRow<T> p_row(p.row(i), padded(seen)), ds_row(ds.row(i), padded(seen));
           p_row = (p_row * factor - (log_sums[t] + 0 * along)).exp();
           ds_row = p_row * (ds_row - along) * factor;
-          std::fill(p_row.data() + seen, p_row.data() + visible, T{0});
-          std::fill(ds_row.data() + seen, ds_row.data() + visible, T{0});
+          p.finish(i, seen, visible);
+          ds.finish(i, seen, visible);
         }
-        const Matrix<const T> p_read = {p.data, stride, 1}, ds_read = {ds.data, stride, 1};
         if (dv.defined()) {
-          multiply<T>({visible, out, rows, p_read.transposed(), dy_block, dv_head.rows, more});
+          multiply<E, T>({visible, out, rows, p.factor().transposed(), dy_block, dv_head.rows, more});
         }
         if (dq.defined()) {
-          multiply<T>({rows, width, visible, ds_read, one.key, dq_head.rows.at(first, 0)});
+          multiply<E, T>({rows, width, visible, ds.factor(), one.key, dq_head.rows.at(first, 0)});
         }
         if (keys_needed) {
-          multiply<T>({visible, width, rows, ds_read.transposed(), q_block, {dkey_all.ptr<T>(), width, 1}, more});
+          const Matrix<T> dkey = {dkey_all.ptr<T>(), width, 1};
+          multiply<E, T>({visible, width, rows, ds.factor().transposed(), q_block, dkey, more});
         }
       });
       dq_head.give();

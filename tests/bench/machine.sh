@@ -9,6 +9,18 @@ bench_cores() { env -u OMP_NUM_THREADS nproc; }
 bench_load() { cut -d' ' -f1 "$bench_loadavg"; }
 # Whether the load is at most 0.3, or --busy, which sets FOLIO_BUSY for the scripts that a script runs too, was given.
 bench_quiet() { [[ ${FOLIO_BUSY:-} == 1 ]] || awk "BEGIN { exit !($(bench_load) <= 0.3) }"; }
+# What decides how fast a core multiplies: the widest vectors, and whether it takes bfloat16.
+bench_vectors() {
+  local flags
+  flags=" $(sed -n 's/^flags[^:]*: //p' /proc/cpuinfo | head -n 1) "
+  case $flags in
+    *' amx_bf16 '*) echo 'AMX with bfloat16' ;;
+    *' avx512_bf16 '*) echo 'AVX-512 with bfloat16' ;;
+    *' avx512f '*) echo 'AVX-512' ;;
+    *' avx2 '*) echo 'AVX2' ;;
+    *) uname -m ;;
+  esac
+}
 # PROGRAM: exit 2 where it is not.
 bench_require_quiet() {
   bench_quiet || folio_stop "$1: the machine is busy (load $(bench_load), at most 0.3), so that figures would mislead: \
@@ -44,7 +56,7 @@ bench_machine() {
   git diff --quiet HEAD -- . ':(exclude)README.md' 2>/dev/null || commit+=' with changes'
   echo "command: $1"
   echo "commit: $commit; seed: 1 where nothing else is said"
-  echo "processor: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(bench_cores) cores"
+  echo "processor: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(bench_cores) cores, $(bench_vectors)"
   echo "load at the start: $(bench_load)"
   [[ ${FOLIO_BUSY:-} != 1 ]] || echo "measured with --busy: other programs may have run, and figures may mislead"
 }
