@@ -6,6 +6,8 @@
 #include "autograd/autograd.hpp"
 #include "autograd/fault.hpp"
 #include "autograd/threads.hpp"
+#include "tests/relative_distance.hpp"
+#include "tests/using_provider.hpp"
 
 using namespace folio;
 
@@ -130,6 +132,26 @@ TEST(CausalAttention, AnyNumberOfThreadsGivesTheSameBits) {
     EXPECT_TRUE(all == first) << threads << " threads";
   }
   set_num_threads(before);
+}
+
+TEST(CausalAttention, In16BitsIsThatInFloat32ToARoundingOfInputsProbabilitiesAndResults) {
+  for (const DType dtype : {DType::bfloat16, DType::float16}) {
+    const double most = dtype == DType::bfloat16 ? 0x1p-8 : 0x1p-11;  // half a step
+    const Tensors x = draw(1, dtype);
+    Tensors wide;
+    for (const Tensor& t : x) wide.push_back(t.to(DType::float32));
+    Generator g(2);
+    const Tensor dy = randn({batch, tokens, heads, out}, g, {dtype});
+    const Tensors exact = gradients(wide, dy.to(DType::float32));
+    for (const GemmProvider provider : gemm_providers()) {
+      const folio::testing::Using it(provider);
+      EXPECT_LT(folio::testing::relative_distance(attend(x).to_vector(), attend(wide).to_vector()), most);
+      const Tensors dx = gradients(x, dy);
+      for (std::size_t i = 0; i < dx.size(); ++i) {
+        EXPECT_LT(folio::testing::relative_distance(dx[i].to_vector(), exact[i].to_vector()), most) << i;
+      }
+    }
+  }
 }
 
 TEST(CausalAttention, ReadsHeadsOfAWiderTensorInPlace) {

@@ -9,26 +9,14 @@
 #include "autograd/cpu/gemv.hpp"
 #include "autograd/error.hpp"
 #include "autograd/random.hpp"
-#include "autograd/settings.hpp"
 #include "tests/shares.hpp"
+#include "tests/using_provider.hpp"
 
 namespace folio::testing {
 namespace {
 
 using cpu::Matrix;
 using cpu::Product;
-
-/// Sets the provider of this process while in scope.
-class Using {
- public:
-  explicit Using(GemmProvider provider) { set_gemm_provider(provider); }
-  ~Using() { set_gemm_provider(before_); }
-  Using(const Using&) = delete;
-  Using& operator=(const Using&) = delete;
-
- private:
-  GemmProvider before_ = gemm_provider();
-};
 
 /// How far a row begins from the one before it: its width, more, half of it (windows that slide over one row), or
 /// nothing (one row repeated, as expand does).

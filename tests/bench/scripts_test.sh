@@ -43,7 +43,7 @@ for key in batch context layers width experts threads; do
   grep -A 2 "^| $key of tiny | ms per step | tokens/s | peak MiB |$" out |
     grep -q -E '^\| [0-9]+ \| [0-9.]+ \| [1-9][0-9]* \| [1-9][0-9]* \|$' || fail "growth.sh prints no table of $key"
 done
-for fact in '^command: bash tests/bench/growth.sh --build' '^commit: ' '^processor: .+ cores$' '^load at the start: 0.3$'; do
+for fact in '^command: bash tests/bench/growth.sh --build' '^commit: ' '^processor: .+ cores, .+$' '^load at the start: 0.3$'; do
   grep -q -E "$fact" out || fail "growth.sh does not say '$fact'"
 done
 grep -q -- --busy out && fail "growth.sh says --busy on a quiet machine"
@@ -83,7 +83,7 @@ grep -v -E '^(command|commit|processor|load at the start): ' read.md >got
 printf '%s\n' before '<!-- figures: echo 12 | cat -->' '```' 12 '```' '<!-- end of figures -->' between \
   '<!-- figures: false -->' kept '<!-- end of figures -->' '<!-- figures: echo commit: a; echo 3 -->' '```' 3 '```' '<!-- end of figures -->' after |
   cmp -s got - || fail "figures.sh writes $(cat read.md)"
-for fact in '^command: echo 12' '^commit: a$' '^processor: .+ cores$' '^load at the start: 0.3$'; do
+for fact in '^command: echo 12' '^commit: a$' '^processor: .+ cores, .+$' '^load at the start: 0.3$'; do
   [ "$(grep -c -E "$fact" read.md)" = 1 ] || fail "figures.sh does not write '$fact' once: $(cat read.md)"
 done
 cp read.md before.md

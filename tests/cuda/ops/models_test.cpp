@@ -9,6 +9,7 @@
 #include "tests/cuda/ops/under_test.hpp"
 #include "tests/nn/small_config.hpp"
 #include "tests/relative_distance.hpp"
+#include "tests/using_provider.hpp"
 
 namespace folio {
 namespace {
@@ -81,6 +82,7 @@ TEST(CudaModels, StepAndDecodeAsOnTheCpu) {
 }
 
 TEST(CudaModels, WeightsIn16BitsDecodeAsOnTheCpu) {
+  const testing::Using unrounded(GemmProvider::eigen);  // probabilities
   for (const DType dtype : {DType::bfloat16, DType::float16}) {
     Generator generator(7);
     DeepSeekLM model(testing::small_config(11), generator);
