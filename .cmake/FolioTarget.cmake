@@ -4,7 +4,8 @@ function(folio_flags target)
   set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ON)
   target_compile_options(${target} PRIVATE -Wall -Wextra -fno-math-errno -Wnon-virtual-dtor -Woverloaded-virtual
     $<$<BOOL:${FOLIO_WERROR}>:-Werror>
-    # g++ 12 reports its own AVX-512 intrinsics (GCC bug 105593) and its own std::string (GCC bug 105651).
+    # g++ 12 reports its own AVX-512 intrinsics (GCC bug 105593) and its own std::string (GCC bug 105651). Uses of what is
+    # not initialized are reported by builds for no processor in particular.
     $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized;-Wno-restrict>
     $<$<AND:$<BOOL:${FOLIO_NATIVE}>,$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-uninitialized>
     $<$<BOOL:${FOLIO_NATIVE}>:-march=native>

@@ -11,7 +11,7 @@
 namespace folio {
 
 /// The type of a tensor's elements: floats carry values and gradients, integers carry indices. The 16-bit floats are for
-/// storage: every kernel computes with them, and sums, in float32, and rounds once.
+/// storage: kernels compute with them, and sum, in float32, and round once (attention its probabilities, too: see there).
 enum class DType : std::uint8_t { float32, float64, int32, int64, bfloat16, float16 };
 
 template <class T>

@@ -157,7 +157,7 @@ Tensor rope(const Tensor& x, RopeOptions options = {});
 /// silu(gate)·up; Shazeer 2020. Both (…, d).
 Tensor swiglu(const Tensor& gate, const Tensor& up);
 
-/// softmax(scale·q·kᵀ, masked to s ≤ t + offset)·v per head, without storing the scores.
+/// softmax(scale·q·kᵀ, masked to s ≤ t + offset)·v per head; scores are not stored. oneDNN in bfloat16: softmax is rounded.
 /// q (B, T, H, K + R), k (B, S, H, K), v (B, S, H, V), shared_key (B, S, R) common to all heads, or undefined with R = 0;
 /// S = offset + T → (B, T, H, V).
 Tensor causal_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& shared_key, double scale,

@@ -6,9 +6,10 @@
 
 namespace folio {
 
-/// Who multiplies float32 matrices on the CPU. Eigen is always there and takes float64 in any case; oneDNN is there where
-/// the build found it. A program that handles signals itself gives its handlers a stack of their own where oneDNN
-/// multiplies (sigaltstack and SA_ONSTACK): handlers that ran on the interrupted stack were seen to corrupt the heap.
+/// Who multiplies matrices of float32, and of 16 bits where the processor does, on the CPU. Eigen is always there and takes
+/// float64 in any case; oneDNN is there where the build found it. A program that handles signals itself gives its handlers a
+/// stack of their own where oneDNN multiplies (sigaltstack and SA_ONSTACK): handlers that ran on the interrupted stack were
+/// seen to corrupt the heap.
 enum class GemmProvider : std::uint8_t { eigen, onednn };
 const char* name_of(GemmProvider provider);
 

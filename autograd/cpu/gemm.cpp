@@ -180,7 +180,7 @@ void multiply(const Product<T, Out>& p) {
   if constexpr (!std::is_same_v<T, double>) {
     if (is_of_vectors(p)) return multiply_vectors(p);
     const bool readable = is_apart(p.a, p.m, p.k) && is_apart(p.b, p.k, p.n);
-    if (gemm_provider() == GemmProvider::onednn && readable && onednn_multiplies(dtype_of<T>())) {
+    if (gemm_provider() == GemmProvider::onednn && readable && multiplies_as_it_is(dtype_of<T>())) {
       return multiply_onednn(p);
     }
   }

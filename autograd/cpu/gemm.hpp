@@ -42,7 +42,8 @@ void multiply(const Product<T, Out>& product);
 template <class T, class Out = T>
 void multiply_all(std::span<const std::type_identity_t<Product<T, Out>>> products);
 
-/// Whether products of this type are multiplied as they are; those of 16-bit floats may have to be widened for it.
+/// Whether the provider in use multiplies matrices of this type without widening them (few vectors, and rows that overlap,
+/// aside).
 bool multiplies_as_it_is(DType dtype);
 
 /// Calls `f(T{}, Out{})` with the element types of a product's operands and of its result.

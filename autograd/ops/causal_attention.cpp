@@ -1,6 +1,7 @@
 // y_t = Σ_s p_ts·v_s,  p_t = softmax over s ≤ t + offset of scale·q_t·key_s,  key = [k | shared]
 // dv_s = Σ_t p_ts·dy_t,  ds_ts = p_ts·(dy_t·v_s − dy_t·y_t)·scale,  dq_t = Σ_s ds_ts·key_s,  dkey_s = Σ_t ds_ts·q_t
-// Scores live for one block of queries at a time; backward makes p again from log Σ exp (Dao et al. 2022).
+// Scores live for one block of queries at a time; backward makes p again from log Σ exp (Dao et al. 2022). Where bfloat16s
+// are multiplied as they are, products read p, or in forward its numerator, and ds rounded to bfloat16; sums are not rounded.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -102,13 +103,11 @@ bool is_finite(Matrix<const T> x, std::int64_t rows, std::int64_t width) {
   }
   return true;
 }
-/// Those of 16 bits have an exponent of ones.
-template <class T>
-  requires is_half_type<T>
-bool is_finite(Matrix<const T> x, std::int64_t rows, std::int64_t width) {
-  constexpr auto exponent = T(std::numeric_limits<float>::infinity()).bits;
+/// Those have an exponent of ones.
+bool is_finite(Matrix<const bfloat16> x, std::int64_t rows, std::int64_t width) {
+  constexpr auto exponent = bfloat16(std::numeric_limits<float>::infinity()).bits;
   for (std::int64_t i = 0; i < rows; ++i) {
-    const T* row = x.data + i * x.row_stride;
+    const bfloat16* row = x.data + i * x.row_stride;
     int found = 0;
     for (std::int64_t j = 0; j < width; ++j) found |= static_cast<int>((row[j].bits & exponent) == exponent);
     if (found != 0) return false;
@@ -117,7 +116,7 @@ bool is_finite(Matrix<const T> x, std::int64_t rows, std::int64_t width) {
 }
 template <class T>
 bool is_finite(const T* row, std::int64_t width) {
-  return is_finite<T>({row, width, 1}, 1, width);
+  return is_finite(Matrix<const T>{row, width, 1}, 1, width);
 }
 
 /// x with 0 in place of what is not finite, so that a masked probability of 0 times it is 0.
@@ -151,11 +150,11 @@ ComputeType<T> dot(const T* a, const T* b, std::int64_t width) {
   }
 }
 
-/// Calls f(E{}) with what products read: 16-bit floats as they are where those are multiplied so, else the type that all
-/// else is computed in, to which they are widened once.
+/// Calls f(E{}) with what products read: bfloat16s where those are multiplied as they are, else the type that all else is
+/// computed in, to which 16-bit floats are widened once. A ds has not the range of a float16.
 template <class F>
 void visit_factors(DType dtype, F&& f) {
-  if (cpu::multiplies_as_it_is(dtype)) return visit_any_float(dtype, f);
+  if (dtype == DType::bfloat16 && cpu::multiplies_as_it_is(dtype)) return f(bfloat16{});
   visit_compute(dtype, f);
 }
 

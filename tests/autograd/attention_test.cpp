@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <string>
 
 #include "autograd/autograd.hpp"
 #include "autograd/fault.hpp"
@@ -49,64 +50,84 @@ std::vector<double> tokens_of(const Tensor& x, std::int64_t begin, std::int64_t 
   return x.slice(1, begin, end).to_vector();
 }
 
+/// Calls f(dtype) with every float of up to 32 bits under every provider of products.
+template <class F>
+void in_every_way(F&& f) {
+  for (const GemmProvider provider : gemm_providers()) {
+    const folio::testing::Using it(provider);
+    for (const DType dtype : {DType::float32, DType::bfloat16, DType::float16}) {
+      SCOPED_TRACE(std::string(name_of(dtype)) + " by " + name_of(provider));
+      f(dtype);
+    }
+  }
+}
+
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
 }  // namespace
 
 TEST(CausalAttention, AnEarlierOutputHasTheSameBitsWhateverALaterTokenHolds) {
-  const Tensors x = draw(1);
-  const Tensor y = attend(x);
-  for (const std::int64_t t : {1, 63, 64, 100, 149}) {
-    for (const double value : {0.0, 1e30, infinity, -infinity, not_a_number}) {
-      for (std::size_t i = 0; i < x.size(); ++i) {
-        Tensors other = x;
-        other[i] = changed(x[i], t, value);
-        ASSERT_EQ(tokens_of(attend(other), 0, t), tokens_of(y, 0, t))
-            << "input " << i << " token " << t << " = " << value;
+  in_every_way([](DType dtype) {
+    const Tensors x = draw(1, dtype);
+    const Tensor y = attend(x);
+    for (const std::int64_t t : {1, 63, 64, 100, 149}) {
+      for (const double value : {0.0, 1e30, infinity, -infinity, not_a_number}) {
+        for (std::size_t i = 0; i < x.size(); ++i) {
+          Tensors other = x;
+          other[i] = changed(x[i], t, value);
+          ASSERT_EQ(tokens_of(attend(other), 0, t), tokens_of(y, 0, t))
+              << "input " << i << " token " << t << " = " << value;
+        }
       }
     }
-  }
+  });
 }
 
 TEST(CausalAttention, WhatIsNotFiniteReachesEveryOutputThatSeesIt) {
-  const Tensors x = draw(2);
-  for (const double value : {infinity, -infinity, not_a_number}) {
-    for (std::size_t i = 0; i < x.size(); ++i) {
-      Tensors other = x;
-      other[i] = changed(x[i], 70, value);
-      const Tensor y = attend(other);
-      for (double v : tokens_of(y, 70, i == 0 ? 71 : tokens)) ASSERT_TRUE(std::isnan(v)) << "input " << i;
-      if (i == 0) {
-        for (double v : tokens_of(y, 71, tokens)) ASSERT_TRUE(std::isfinite(v));
+  in_every_way([](DType dtype) {
+    const Tensors x = draw(2, dtype);
+    for (const double value : {infinity, -infinity, not_a_number}) {
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        Tensors other = x;
+        other[i] = changed(x[i], 70, value);
+        const Tensor y = attend(other);
+        for (double v : tokens_of(y, 70, i == 0 ? 71 : tokens)) ASSERT_TRUE(std::isnan(v)) << "input " << i;
+        if (i == 0) {
+          for (double v : tokens_of(y, 71, tokens)) ASSERT_TRUE(std::isfinite(v));
+        }
       }
     }
-  }
+  });
 }
 
 TEST(CausalAttention, AnOutputHasNoGradientForALaterToken) {
-  const Tensors x = draw(3);
-  for (const std::int64_t t : {0, 63, 64, 149}) {
-    Generator g(4);
-    Tensor dy = zeros({batch, tokens, heads, out});
-    dy.slice(1, t, t + 1).copy_from(randn({batch, 1, heads, out}, g));
-    const Tensors dx = gradients(x, dy);
-    for (std::size_t i = 0; i < dx.size(); ++i) {
-      for (double v : tokens_of(dx[i], t + 1, tokens)) ASSERT_EQ(v, 0) << "input " << i << " after token " << t;
-      bool some = false;
-      for (double v : tokens_of(dx[i], 0, t + 1)) some = some || v != 0;
-      ASSERT_TRUE(some || (t == 0 && i != 2)) << "input " << i << " token " << t;
+  in_every_way([](DType dtype) {
+    const Tensors x = draw(3, dtype);
+    for (const std::int64_t t : {0, 63, 64, 149}) {
+      Generator g(4);
+      Tensor dy = zeros({batch, tokens, heads, out}, {dtype});
+      dy.slice(1, t, t + 1).copy_from(randn({batch, 1, heads, out}, g, {dtype}));
+      const Tensors dx = gradients(x, dy);
+      for (std::size_t i = 0; i < dx.size(); ++i) {
+        for (double v : tokens_of(dx[i], t + 1, tokens)) ASSERT_EQ(v, 0) << "input " << i << " after token " << t;
+        bool some = false;
+        for (double v : tokens_of(dx[i], 0, t + 1)) some = some || v != 0;
+        ASSERT_TRUE(some || (t == 0 && i != 2)) << "input " << i << " token " << t;
+      }
     }
-  }
+  });
 }
 
 TEST(CausalAttention, AGradientThatIsNotFiniteReachesOnlyWhatItsOutputSaw) {
-  const Tensors x = draw(5);
-  const Tensors dx = gradients(x, changed(ones({batch, tokens, heads, out}), 70, not_a_number));
-  for (const Tensor& g : dx) {
-    for (double v : tokens_of(g, 70, 71)) ASSERT_TRUE(std::isnan(v));
-    for (double v : tokens_of(g, 71, tokens)) ASSERT_TRUE(std::isfinite(v));
-  }
+  in_every_way([](DType dtype) {
+    const Tensors x = draw(5, dtype);
+    const Tensors dx = gradients(x, changed(ones({batch, tokens, heads, out}, {dtype}), 70, not_a_number));
+    for (const Tensor& g : dx) {
+      for (double v : tokens_of(g, 70, 71)) ASSERT_TRUE(std::isnan(v));
+      for (double v : tokens_of(g, 71, tokens)) ASSERT_TRUE(std::isfinite(v));
+    }
+  });
 }
 
 TEST(CausalAttention, GradcheckCatchesAMaskShiftedByOne) {
@@ -134,16 +155,19 @@ TEST(CausalAttention, AnyNumberOfThreadsGivesTheSameBits) {
   set_num_threads(before);
 }
 
-TEST(CausalAttention, In16BitsIsThatInFloat32ToARoundingOfInputsProbabilitiesAndResults) {
+TEST(CausalAttention, In16BitsIsThatInFloat32ToARoundingOfProbabilitiesAndResults) {
+  constexpr std::int64_t wide_out = 70;
   for (const DType dtype : {DType::bfloat16, DType::float16}) {
     const double most = dtype == DType::bfloat16 ? 0x1p-8 : 0x1p-11;  // half a step
-    const Tensors x = draw(1, dtype);
+    Tensors x = draw(1, dtype);
+    Generator g(2);
+    x[2] = randn({batch, tokens, heads, wide_out}, g, {dtype});
+    const Tensor dy = randn({batch, tokens, heads, wide_out}, g, {dtype});
     Tensors wide;
     for (const Tensor& t : x) wide.push_back(t.to(DType::float32));
-    Generator g(2);
-    const Tensor dy = randn({batch, tokens, heads, out}, g, {dtype});
     const Tensors exact = gradients(wide, dy.to(DType::float32));
     for (const GemmProvider provider : gemm_providers()) {
+      SCOPED_TRACE(std::string(name_of(dtype)) + " by " + name_of(provider));
       const folio::testing::Using it(provider);
       EXPECT_LT(folio::testing::relative_distance(attend(x).to_vector(), attend(wide).to_vector()), most);
       const Tensors dx = gradients(x, dy);

@@ -103,7 +103,7 @@ TEST(MixedPrecision, CrossEntropyKeepsNoFloat32Logits) {
 }
 
 TEST(MixedPrecision, AttentionKeepsItsLogarithmsInFloat32) {
-  const Using unrounded(GemmProvider::eigen);  // probabilities
+  const Using eigen(GemmProvider::eigen);  // probabilities are not rounded
   for (const DType dtype : halves) {
     const Tensor q = draw({1, 40, 2, 8}, 1).to(dtype), k = draw({1, 40, 2, 8}, 2).to(dtype);
     const Tensor dy = draw({1, 40, 2, 8}, 3).to(dtype);

@@ -48,7 +48,8 @@ constexpr Tolerance tolerances[] = {
     {DType::float64, 0x1p-53, 40, 40, 16},
     // Computed in float32 and rounded once: 2 of its own. Roundings on the way are those of what an op saves (its result,
     // as exp, softmax and attention do: the effect is measured with results wrong in their last bit, too) and of gradients
-    // that pass through several kernels, each the size of the measured effect or of the upstream gradient.
+    // that pass through several kernels, each the size of the measured effect or of the upstream gradient; and those of
+    // attention's probabilities, no larger than a result's, since they add up to 1.
     {DType::bfloat16, 0x1p-8, 2, 2, 1},
     {DType::float16, 0x1p-11, 2, 2, 1},
 };
