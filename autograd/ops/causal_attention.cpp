@@ -325,6 +325,7 @@ void cpu::causal_attention_backward(const Tensor& dy, const Tensor& q, const Ten
       }
       const Scores<E> p(padded(keys)), ds(padded(keys));
       const Tensor dkey_all = keys_needed ? empty({keys, width}, {dtype_of<T>()}) : Tensor();
+      const Matrix<T> dkey = {keys_needed ? dkey_all.ptr<T>() : nullptr, width, 1};
       const HeadOfResult<T> dq_head(dq, b, h), dv_head(dv, b, h);
       const T* log_sums = log_sum.ptr<T>() + task * queries;
       const T factor = static_cast<T>(scale);
@@ -349,14 +350,12 @@ void cpu::causal_attention_backward(const Tensor& dy, const Tensor& q, const Ten
           multiply<E, T>({rows, width, visible, ds.factor(), one.key, dq_head.rows.at(first, 0)});
         }
         if (keys_needed) {
-          const Matrix<T> dkey = {dkey_all.ptr<T>(), width, 1};
           multiply<E, T>({visible, width, rows, ds.factor().transposed(), q_block, dkey, more});
         }
       });
       dq_head.give();
       dv_head.give();
       if (!keys_needed) return;
-      const Matrix<T> dkey = {dkey_all.ptr<T>(), width, 1};
       if (dk.defined()) write_rows(dkey, keys, own, dk, begin_of(dk, b, h), dk.strides()[1]);
       if (dshared.defined()) {
         write_rows(dkey.at(0, own), keys, width - own, parts, begin_of(parts, b, h), parts.strides()[1]);

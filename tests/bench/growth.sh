@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Tables of step time, tokens/s and peak memory of tensors against batch, context, layers, width, experts and threads.
+# Tables of step time, tokens/s and peak memory of tensors, medians of 5 runs, against batch, context, layers, width, experts and threads.
 #   bash tests/bench/growth.sh [options]
 #   --preset NAME   tiny or shakespeare-char (if not given)
-#   --seconds N     spent on each line at least: 5 if not given
+#   --seconds N     spent on each run at least: 2 if not given
 #   --build DIR     the build that is timed: build/release if not given
 #   --busy          measure although other programs run, and say so
 set -euo pipefail
@@ -11,7 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . tests/bench/machine.sh
 
 given=("$@")
-preset=shakespeare-char seconds=5 build=build/release
+preset=shakespeare-char seconds=2 build=build/release
 while (($#)); do
   case $1 in
     --preset | --seconds | --build)
@@ -31,14 +31,15 @@ bench_require_built growth.sh "$bench"
 bench_require_quiet growth.sh
 
 facts=$(bench_machine "bash tests/bench/growth.sh$(bench_words "${given[@]}")")
-csv=$("$bench" --benchmark_filter="^growth/$preset/" --benchmark_min_time="$seconds" --benchmark_format=csv 2>/dev/null) ||
+csv=$("$bench" --benchmark_filter="^growth/$preset/" --benchmark_min_time="$seconds" --benchmark_repetitions=5 \
+  --benchmark_report_aggregates_only=true --benchmark_format=csv 2>/dev/null) ||
   folio_stop "growth.sh: $bench fails; is the preset '$preset' one of tiny and shakespeare-char?"
 echo "$facts"
-# Columns are found by name; a benchmark is called "growth/PRESET/KEY:VALUE/real_time".
+# Columns are found by name; a benchmark is called "growth/PRESET/KEY:VALUE/real_time_median".
 awk -F, -v preset="$preset" '
   { gsub(/"/, "") }
   /^name,/ { for (i = 1; i <= NF; i++) column[$i] = i; next }
-  split($1, part, "/") == 4 && part[1] == "growth" {
+  split($1, part, "/") == 4 && part[1] == "growth" && part[4] == "real_time_median" {
     split(part[3], pair, ":")
     if (pair[1] != key) {
       key = pair[1]
