@@ -1,120 +1,48 @@
 #include "autograd/cpu/gemv.hpp"
 
-#if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
-#define FOLIO_AVX2
-#include <immintrin.h>
-#endif
-
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstring>
-#include <numeric>
 #include <utility>
 #include <vector>
 
 #include "autograd/cpu/elementwise.hpp"
+#include "autograd/cpu/gemv_vectors.hpp"
 
 namespace folio::cpu {
 namespace {
 
-#ifdef FOLIO_AVX2
-constexpr int vector_bytes = 32;
-#else
-constexpr int vector_bytes = 16;
-#endif
-constexpr int lanes = vector_bytes / static_cast<int>(sizeof(float));
-using Vector [[gnu::vector_size(vector_bytes)]] = float;
-
-Vector load(const float* x) {
-  Vector v;
-  std::memcpy(&v, x, sizeof v);
-  return v;
-}
-#ifdef FOLIO_AVX2
-__m128i halves(const void* x) { return _mm_loadu_si128(static_cast<const __m128i*>(x)); }
-#else
-template <class T>
-Vector widened(const T* x) {
-  std::array<float, lanes> wide;
-  for (std::size_t i = 0; i < lanes; ++i) wide[i] = static_cast<float>(x[i]);
-  return load(wide.data());
-}
-#endif
-Vector load(const bfloat16* x) {
-#ifdef FOLIO_AVX2
-  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves(x)), 16));
-#else
-  return widened(x);
-#endif
-}
-Vector load(const float16* x) {
-#ifdef FOLIO_AVX2
-  return _mm256_cvtph_ps(halves(x));
-#else
-  return widened(x);
-#endif
-}
-
-/// The first `count` < lanes of x, and zeros.
-template <class T>
-Vector load_some(const T* x, std::int64_t count) {
-  std::array<T, lanes> padded = {};
-  std::copy_n(x, count, padded.begin());
-  return load(padded.data());
-}
-
-/// sum + w·x, rounded in one way wherever it stands: the compiler is told to contract nothing.
-Vector add_product(Vector sum, Vector w, Vector x) {
-#ifdef FOLIO_AVX2
-  return _mm256_fmadd_ps(w, x, sum);
-#else
-  return sum + w * x;
-#endif
-}
-
 constexpr int sums_at_once = 8;
 
-/// The sum of each vector's lanes.
-std::array<float, sums_at_once> totals(const std::array<Vector, sums_at_once>& of) {
-  std::array<float, sums_at_once> sums;
-#ifdef FOLIO_AVX2
-  const auto four = [&](std::size_t i) {
-    return _mm256_hadd_ps(_mm256_hadd_ps(of[i], of[i + 1]), _mm256_hadd_ps(of[i + 2], of[i + 3]));
-  };
-  const __m256 first = four(0), second = four(4);
-  _mm256_storeu_ps(sums.data(),
-                   _mm256_permute2f128_ps(first, second, 0x20) + _mm256_permute2f128_ps(first, second, 0x31));
-#else
-  for (std::size_t i = 0; i < sums.size(); ++i) {
-    const auto each = std::bit_cast<std::array<float, lanes> >(of[i]);
-    sums[i] = std::accumulate(each.begin(), each.end(), 0.0F);
-  }
-#endif
-  return sums;
+/// The first `count` < size of x, and zeros.
+template <int size, class T>
+std::array<T, size> some(const T* x, std::int64_t count) {
+  std::array<T, size> padded = {};
+  std::copy_n(x, count, padded.begin());
+  return padded;
 }
 
 /// sums[r·vectors + v] = Σ_l w[r][l]·x[v][l] of rows that are w_stride and `stride` apart. Those of x have zeros up to whole
-/// vectors. The rows of w are read one after the other: memory gives one long run twice as fast as several short ones. A sum
-/// is made in `parts`, so that additions do not wait for each other.
+/// steps. The rows of w are read one after the other: memory gives one long run twice as fast as several short ones. A sum
+/// is made in `parts`.
 template <int rows, int vectors, class T>
-std::array<float, sums_at_once> dots(const T* w, std::int64_t w_stride, const float* x, std::int64_t stride,
-                                     std::int64_t k) {
+std::array<float, sums_at_once> dots(const T* w, std::int64_t w_stride, const typename Terms<T>::Kept* x,
+                                     std::int64_t stride, std::int64_t k) {
   static_assert(rows * vectors <= sums_at_once);
-  constexpr int parts = sums_at_once / vectors;
+  constexpr int step = Terms<T>::step, parts = std::max(1, sums_in_flight / vectors);
   std::array<Vector, sums_at_once> sums = {};
   auto* sum = sums.data();
   for (int r = 0; r < rows; ++r, w += w_stride, sum += vectors) {
     Vector part[vectors][parts] = {};
-    const auto add = [&](int p, Vector row, const float* from) {
-      for (int v = 0; v < vectors; ++v) part[v][p] = add_product(part[v][p], row, load(from + v * stride));
+    const auto add = [&](int p, const T* row, const auto* from) {
+      for (int v = 0; v < vectors; ++v) part[v][p] = Terms<T>::add(part[v][p], row, from + v * stride);
     };
     std::int64_t l = 0;
-    for (; l + parts * lanes <= k; l += parts * lanes) {
-      for (int p = 0; p < parts; ++p) add(p, load(w + l + p * lanes), x + l + p * lanes);
+    for (; l + parts * step <= k; l += parts * step) {
+      for (int p = 0; p < parts; ++p) add(p, w + l + p * step, x + l + p * step);
     }
-    for (; l + lanes <= k; l += lanes) add(0, load(w + l), x + l);
-    if (l < k) add(0, load_some(w + l, k - l), x + l);
+    for (; l + step <= k; l += step) add(0, w + l, x + l);
+    if (l < k) add(0, some<step>(w + l, k - l).data(), x + l);
     for (int v = 0; v < vectors; ++v) {
       for (int p = 0; p < parts; ++p) sum[v] += part[v][p];
     }
@@ -129,7 +57,7 @@ template <int vectors, int blocks, bool whole, class T>
                                 float* sums, std::int64_t rows) {
   const auto read = [&](const auto* from) {
     if constexpr (whole) return load(from);
-    return load_some(from, count);
+    return load(some<lanes>(from, count).data());
   };
   Vector sum[vectors][blocks];
   for (int v = 0; v < vectors; ++v) {
@@ -156,9 +84,20 @@ struct Factor {
   std::int64_t rows, k;
 };
 
-/// What a thread keeps from call to call, as float32: the vectors, the sums, and what they are added to.
+/// What a thread keeps from call to call: the vectors, the sums, and what they are added to.
 struct Kept {
   std::vector<float> x, y, before;
+  std::vector<bfloat16> x_as_it_is;
+
+  template <class T>
+  T* vectors(std::int64_t count) {
+    const auto sized = [count](auto& all) {
+      all.resize(static_cast<std::size_t>(count));
+      return all.data();
+    };
+    if constexpr (std::is_same_v<T, float>) return sized(x);
+    if constexpr (std::is_same_v<T, bfloat16>) return sized(x_as_it_is);
+  }
 };
 Kept& kept() {
   static thread_local Kept all;
@@ -168,17 +107,19 @@ Kept& kept() {
 /// y[v][i] = Σ_l W[i, l]·x[l, v], where the rows of W are packed.
 template <int vectors, class T>
 void sum_by_dots(const Factor<T>& f, const Matrix<const T>& x, Kept& all) {
-  const std::int64_t stride = (f.k + lanes - 1) / lanes * lanes;
-  all.x.resize(static_cast<std::size_t>(vectors * stride));
+  using Element = typename Terms<T>::Kept;
+  constexpr std::int64_t step = Terms<T>::step;
+  const std::int64_t stride = (f.k + step - 1) / step * step;
+  Element* from = all.vectors<Element>(vectors * stride);
   for (int v = 0; v < vectors; ++v) {
-    float* to = all.x.data() + v * stride;
+    Element* to = from + v * stride;
     detail::pack_run(x.at(0, v).data, x.row_stride, f.k, to);
-    std::fill(to + f.k, to + stride, 0.0F);
+    std::fill(to + f.k, to + stride, Element{});
   }
   std::int64_t i = 0;
   const auto advance = [&]<int together>(std::integral_constant<int, together>) {
     for (; i + together <= f.rows; i += together) {
-      const auto sums = dots<together, vectors>(f.w.at(i, 0).data, f.w.row_stride, all.x.data(), stride, f.k);
+      const auto sums = dots<together, vectors>(f.w.at(i, 0).data, f.w.row_stride, from, stride, f.k);
       for (int j = 0; j < together * vectors; ++j) {
         all.y[static_cast<std::size_t>(j % vectors * f.rows + i + j / vectors)] = sums[static_cast<std::size_t>(j)];
       }
@@ -192,8 +133,7 @@ void sum_by_dots(const Factor<T>& f, const Matrix<const T>& x, Kept& all) {
 template <int vectors, class T>
 void sum_by_rows(const Factor<T>& f, const Matrix<const T>& x, Kept& all) {
   constexpr std::int64_t cached = 8192, least = 16;
-  all.x.resize(static_cast<std::size_t>(vectors * f.k));
-  float* to = all.x.data();
+  float* to = all.vectors<float>(vectors * f.k);
   for (std::int64_t l = 0; l < f.k; ++l) {
     for (int v = 0; v < vectors; ++v) *to++ = convert_to<float>(*x.at(l, v).data);
   }
