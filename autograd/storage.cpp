@@ -2,11 +2,6 @@
 
 #include <array>
 #include <atomic>
-#include <bit>
-#include <cstdlib>
-#include <mutex>
-#include <unordered_map>
-#include <vector>
 
 #include "autograd/backend.hpp"
 #include "autograd/memory.hpp"
@@ -24,78 +19,8 @@ Counters& counters(Device device) {
   return all[static_cast<std::size_t>(device)];
 }
 
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool cache_blocks = false;  // so that the sanitizer sees every use after free
-#else
-constexpr bool cache_blocks = true;
-#endif
-
-/// Keeps freed blocks by size, so that training steps, which ask for the same sizes again and again, do not pay the
-/// system for fresh pages. Never destroyed: tensors in statics may outlive every other static.
-class BlockCache {
- public:
-  static BlockCache& instance() {
-    static auto* cache = new BlockCache;
-    return *cache;
-  }
-  std::byte* take(std::size_t bytes) {
-    const std::size_t size = rounded(bytes);
-    if (cache_blocks) {
-      const std::scoped_lock lock(mutex_);
-      if (auto& blocks = free_[size]; !blocks.empty()) {
-        std::byte* block = blocks.back();
-        blocks.pop_back();
-        return block;
-      }
-    }
-    void* block = std::aligned_alloc(alignment, size);
-    if (block == nullptr) {
-      release();
-      block = std::aligned_alloc(alignment, size);
-    }
-    if (block == nullptr) {
-      throw OutOfMemory("out of memory: asked for " + in_mebibytes(size) + ", tensors hold " + in_mebibytes(held_),
-                        held_);
-    }
-    held_ += size;
-    return static_cast<std::byte*>(block);
-  }
-  void give(std::byte* block, std::size_t bytes) {
-    if (!cache_blocks) {
-      held_ -= rounded(bytes);
-      return std::free(block);
-    }
-    const std::scoped_lock lock(mutex_);
-    free_[rounded(bytes)].push_back(block);
-  }
-  void release() {
-    const std::scoped_lock lock(mutex_);
-    for (auto& [size, blocks] : free_) {
-      for (std::byte* block : blocks) std::free(block);
-      held_ -= size * blocks.size();
-      blocks.clear();
-    }
-  }
-  std::size_t held() const { return held_; }
-
- private:
-  static constexpr std::size_t alignment = 64;
-  /// Whole cache lines; above 4 KiB, eighths of a power of two, so that nearby sizes share blocks.
-  static std::size_t rounded(std::size_t bytes) {
-    const int shift = bytes <= 4096 ? 6 : std::bit_width(bytes) - 4;
-    return std::max(alignment, (bytes + (std::size_t{1} << shift) - 1) >> shift << shift);
-  }
-  std::mutex mutex_;
-  std::unordered_map<std::size_t, std::vector<std::byte*>> free_;
-  std::atomic<std::size_t> held_{0};
-};
-
 }  // namespace
 
-std::byte* cpu_allocate(std::size_t bytes) { return BlockCache::instance().take(bytes); }
-void cpu_deallocate(std::byte* data, std::size_t bytes) { BlockCache::instance().give(data, bytes); }
-std::size_t cpu_held_memory() { return BlockCache::instance().held(); }
-void release_cached_memory() { BlockCache::instance().release(); }
 std::string in_mebibytes(std::size_t bytes) {
   constexpr std::size_t mebibyte = std::size_t{1} << 20;
   const std::size_t tenths = bytes / mebibyte * 10 + (bytes % mebibyte * 10 + mebibyte / 2) / mebibyte;
