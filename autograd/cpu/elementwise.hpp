@@ -106,6 +106,12 @@ template <class T, class U>
 struct ElementOf<T, As<U>> {
   using type = U;
 };
+/// Room for a chunk, which a tuple does not fill with zeros.
+template <class T>
+struct Buffer {
+  Buffer() {}  // NOLINT(modernize-use-equals-default): that would
+  alignas(64) std::array<T, chunk> elements;
+};
 inline const Tensor* tensor_of(const Tensor& x) { return &x; }
 template <class U>
 const Tensor* tensor_of(const As<U>& x) {
@@ -130,8 +136,8 @@ void map_elements(Tensor& y, Formula&& formula, const In&... x) {
   const std::int64_t run_tasks = (walk.runs + runs_per_task - 1) / runs_per_task;
 
   parallel_for(run_tasks * pieces, [&](std::int64_t index) {
-    alignas(64) std::array<T, detail::chunk> result;
-    alignas(64) std::tuple<std::array<typename detail::ElementOf<T, In>::type, detail::chunk>...> buffers;
+    detail::Buffer<T> result;
+    std::tuple<detail::Buffer<typename detail::ElementOf<T, In>::type>...> buffers;
     const std::int64_t first = index / pieces * runs_per_task;
     const std::int64_t last = std::min(first + runs_per_task, walk.runs);
     const std::int64_t from = index % pieces * detail::task;
@@ -142,11 +148,11 @@ void map_elements(Tensor& y, Formula&& formula, const In&... x) {
         const std::int64_t length = std::min(detail::chunk, to - begin);
         const std::int64_t out_stride = walk.inner_stride(0);
         const std::int64_t out_at = at[0] + begin * out_stride;
-        T* target = out.target(out_at, out_stride, result.data());
+        T* target = out.target(out_at, out_stride, result.elements.data());
         [&]<std::size_t... I>(std::index_sequence<I...>) {
           MutableRow<T>(target, length) = formula(Row<typename detail::ElementOf<T, In>::type>(
               std::get<I>(in).read(at[I + 1] + begin * walk.inner_stride(I + 1), walk.inner_stride(I + 1), length,
-                                   std::get<I>(buffers).data()),
+                                   std::get<I>(buffers).elements.data()),
               length)...);
         }(std::index_sequence_for<In...>{});
         out.write(target, out_at, out_stride, length);
