@@ -33,8 +33,9 @@ inline bool active(Point point) {
   ++hits;
   return true;
 }
-inline void after_record(Entry& entry, const std::vector<Tensor>& outputs) {
-  if (hook.recorded) hook.recorded(entry, outputs);
+template <class Outputs>
+void after_record(Entry& entry, const Outputs& outputs) {
+  if (hook.recorded) hook.recorded(entry, {outputs.begin(), outputs.end()});
 }
 inline void before_backward(Entry& entry, std::vector<Tensor>& output_gradients) {
   if (hook.before) hook.before(entry, output_gradients);

@@ -57,8 +57,9 @@ Tensor packed(const Tensor& x);
 template <>
 struct Pass<const Tensor&> {
   template <Layout layout>
-  static Tensor prepare(const Tensor& x) {
-    return layout == Layout::contiguous && x.defined() ? packed(x) : x;
+  static std::conditional_t<layout == Layout::contiguous, Tensor, const Tensor&> prepare(const Tensor& x) {
+    if constexpr (layout == Layout::contiguous) return x.defined() ? packed(x) : x;
+    if constexpr (layout == Layout::strided) return x;
   }
 };
 template <>

@@ -30,14 +30,6 @@ Strides contiguous_strides(const Shape& shape) {
   return strides;
 }
 
-int normalize_dim(int dim, int rank, const char* op) {
-  require(dim >= -rank && dim < rank, [&] {
-    return std::string(op) + ": dimension " + std::to_string(dim) + " does not exist in a tensor of " +
-           std::to_string(rank) + " dimensions";
-  });
-  return dim < 0 ? dim + rank : dim;
-}
-
 Shape broadcast_shapes(const Shape& a, const Shape& b, const char* op) {
   const int rank = std::max(a.size(), b.size());
   Shape out = Dims::filled(rank, 1);

@@ -69,7 +69,13 @@ std::int64_t numel(const Shape& shape);
 Strides contiguous_strides(const Shape& shape);
 
 /// Turns a dimension counted from either end into one counted from the front, or throws naming `op`.
-int normalize_dim(int dim, int rank, const char* op);
+inline int normalize_dim(int dim, int rank, const char* op) {
+  require(dim >= -rank && dim < rank, [&] {
+    return std::string(op) + ": dimension " + std::to_string(dim) + " does not exist in a tensor of " +
+           std::to_string(rank) + " dimensions";
+  });
+  return dim < 0 ? dim + rank : dim;
+}
 
 /// The shape that both broadcast to (NumPy's rule: align at the right, extents equal or 1), or an Error naming `op`.
 Shape broadcast_shapes(const Shape& a, const Shape& b, const char* op);

@@ -236,13 +236,13 @@ Tensors Tape::discrete_choices() const {
 NoRecording::NoRecording() : before_(paused) { paused = recordings; }
 NoRecording::~NoRecording() { paused = before_; }
 
-Tensors record_all(Record record) {
+namespace {
+/// Puts an entry on the tape in scope, if it needs one, and gives the outputs their slots.
+void put_on_tape(Record& record) {
   if (detail::listening != nullptr) detail::tell_recorded(record);
   Tape* tape = Tape::current();
-  if (tape == nullptr) return std::move(record.outputs);
-  bool needed = false;
-  for (const Tensor& x : record.inputs) needed = needed || x.requires_grad();
-  if (!needed) return std::move(record.outputs);
+  if (tape == nullptr) return;
+  if (!std::ranges::any_of(record.inputs, [](const Tensor& x) { return x.requires_grad(); })) return;
 
   Entry entry;
   entry.op = record.op;
@@ -277,7 +277,12 @@ Tensors record_all(Record record) {
   tape->entries().push_back(std::move(entry));
   ++entries_alive;
   fault::after_record(tape->entries().back(), record.outputs);
-  return std::move(record.outputs);
+}
+}  // namespace
+
+Tensors record_all(Record record) {
+  put_on_tape(record);
+  return {std::move_iterator(record.outputs.begin()), std::move_iterator(record.outputs.end())};
 }
 
 Tensor record(Record record) {
@@ -285,7 +290,8 @@ Tensor record(Record record) {
     return "record: the op '" + std::string(record.op.text) + "' has " + std::to_string(record.outputs.size()) +
            " outputs, not one; record_all() takes any number";
   });
-  return std::move(record_all(std::move(record)).front());
+  put_on_tape(record);
+  return std::move(record.outputs[0]);
 }
 
 std::size_t live_entries() { return entries_alive; }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "autograd/tensor.hpp"
+#include "autograd/tensor_list.hpp"
 
 namespace folio {
 
@@ -144,9 +145,9 @@ class NoRecording {
 /// What an op hands to the tape after its forward pass.
 struct Record {
   OpName op;
-  Tensors inputs;
-  Tensors outputs;
-  Tensors saved = {};
+  TensorList inputs;
+  TensorList outputs;
+  TensorList saved = {};
   std::any parameters = {};
   Backward backward = nullptr;  ///< null: no gradient passes, the outputs are constants
 };

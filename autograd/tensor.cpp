@@ -12,13 +12,9 @@
 
 namespace folio {
 
-Tensor::Tensor(std::shared_ptr<Storage> storage, std::int64_t offset, Shape shape, Strides strides, DType dtype)
-    : impl_(std::make_shared<Impl>(Impl{std::move(storage), offset, shape, strides, dtype, nullptr})) {}
-
-Tensor::Impl& Tensor::impl() const {
-  require(impl_ != nullptr, [] { return std::string("an undefined tensor was used: it holds no values yet"); });
-  return *impl_;
-}
+Tensor::Tensor(std::shared_ptr<Storage> storage, std::int64_t offset, const Shape& shape, const Strides& strides,
+               DType dtype)
+    : impl_(std::make_shared<Impl>(std::move(storage), offset, shape, strides, dtype)) {}
 
 bool Tensor::is_contiguous() const {
   std::int64_t expected = 1;

@@ -27,7 +27,8 @@ class Tensor {
  public:
   Tensor() = default;
   /// A view of `storage`; library code uses the factories below.
-  Tensor(std::shared_ptr<Storage> storage, std::int64_t offset, Shape shape, Strides strides, DType dtype);
+  Tensor(std::shared_ptr<Storage> storage, std::int64_t offset, const Shape& shape, const Strides& strides,
+         DType dtype);
 
   bool defined() const { return impl_ != nullptr; }
   const Shape& shape() const { return impl().shape; }
@@ -118,7 +119,10 @@ class Tensor {
     DType dtype = DType::float32;
     std::shared_ptr<GradientSlot> slot;
   };
-  Impl& impl() const;
+  Impl& impl() const {
+    require(impl_ != nullptr, [] { return std::string("an undefined tensor was used: it holds no values yet"); });
+    return *impl_;
+  }
   void check_access(DType dtype) const;
   void require_unrecorded(const char* what) const;
   void become(Options options, const char* what);

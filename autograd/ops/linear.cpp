@@ -11,7 +11,7 @@ std::int64_t rows_of(const Tensor& x) {
 }
 
 /// (…, d) as (rows, d): a view where the layout allows.
-Tensor as_rows(const Tensor& x) { return x.detach().reshape({rows_of(x), x.dim(-1)}); }
+Tensor as_rows(const Tensor& x) { return reshaped(x, {rows_of(x), x.dim(-1)}); }
 
 }  // namespace
 
@@ -25,8 +25,8 @@ Tensor linear(const Tensor& x, const Tensor& weight) {
   shape[x.rank() - 1] = weight.dim(0);
   Tensor y = empty(shape, x.options());  // (…, out)
   Tensor out = as_rows(y);
-  const Tensor w = cast(weight.detach(), x.dtype());
-  kernel::matmul(as_rows(x), w.transpose(0, 1), false, out);
+  const Tensor w = weight.dtype() == x.dtype() ? weight : cast(weight.detach(), x.dtype());
+  kernel::matmul(as_rows(x), transposed(w), false, out);
   return record({.op = op::linear,
                  .inputs = {x, weight},
                  .outputs = {y},
@@ -37,7 +37,7 @@ Tensor linear(const Tensor& x, const Tensor& weight) {
                    if (e.needs(0)) dx = matmul(g, e.saved(1)).reshape(e.input_shape(0));
                    if (e.needs(1)) {
                      dw = empty(e.input_shape(1), e.inputs[1]->options);  // (out, in)
-                     kernel::matmul(g.transpose(0, 1), as_rows(e.saved(0)), false, dw);
+                     kernel::matmul(transposed(g), as_rows(e.saved(0)), false, dw);
                    }
                    return {dx, dw};
                  }});

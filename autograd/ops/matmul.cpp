@@ -17,30 +17,35 @@ Shape with_matrix(Shape shape, std::int64_t rows, std::int64_t columns) {
   return shape;
 }
 
-Tensor swapped(const Tensor& x) { return x.transpose(-1, -2); }
+/// The extents and strides of a tensor's last two dimensions.
+struct MatrixLayout {
+  std::int64_t rows, columns, row_stride, column_stride;
 
-/// Whether the last two dimensions are rows of packed elements; extents of 1 have no stride worth the name.
-bool is_row_major(const Tensor& x) {
-  const std::int64_t rows = x.dim(-2), columns = x.dim(-1);
-  const std::int64_t row = x.strides()[x.rank() - 2], column = x.strides()[x.rank() - 1];
-  return (column == 1 || columns <= 1) && (row >= columns || rows <= 1);
+  MatrixLayout transposed() const { return {columns, rows, column_stride, row_stride}; }
+  /// Whether they are rows of packed elements; extents of 1 have no stride worth the name.
+  bool is_row_major() const { return (column_stride == 1 || columns <= 1) && (row_stride >= columns || rows <= 1); }
+};
+MatrixLayout layout_of(const Tensor& x) {
+  const Strides& strides = x.strides();
+  return {x.dim(-2), x.dim(-1), strides[x.rank() - 2], strides[x.rank() - 1]};
 }
 
 /// x, or a copy that a matrix product can read in place.
-Tensor readable(const Tensor& x) { return is_row_major(x) || is_row_major(swapped(x)) ? x : x.clone(); }
+Tensor readable(const Tensor& x) {
+  const MatrixLayout layout = layout_of(x);
+  return layout.is_row_major() || layout.transposed().is_row_major() ? x : x.clone();
+}
 
 template <class T>
-cpu::Matrix<const T> as_matrix(const Tensor& x) {
-  if (!is_row_major(x)) return as_matrix<T>(swapped(x)).transposed();
-  const std::int64_t row = x.dim(-2) > 1 ? x.strides()[x.rank() - 2] : std::max<std::int64_t>(x.dim(-1), 1);
-  return {x.ptr<T>(), row, 1};
+cpu::Matrix<const T> as_matrix(const T* data, const MatrixLayout& x) {
+  if (!x.is_row_major()) return as_matrix(data, x.transposed()).transposed();
+  return {data, x.rows > 1 ? x.row_stride : std::max<std::int64_t>(x.columns, 1), 1};
 }
 
 }  // namespace
 
 void cpu::matmul(const Tensor& a, const Tensor& b, bool accumulate, Tensor& y) {
-  const Tensor left = readable(a.detach());
-  const Tensor right = readable(b.detach());
+  const Tensor left = readable(a), right = readable(b);
   visit_product(a.dtype(), y.dtype(), [&](auto in, auto out) {
     using T = decltype(in);
     using Out = decltype(out);
@@ -50,7 +55,8 @@ void cpu::matmul(const Tensor& a, const Tensor& b, bool accumulate, Tensor& y) {
     const Strides b_strides = broadcast_strides(leading(right.shape()), right.strides(), batch);
     std::vector<Product<T, Out>> products;
     for (std::int64_t i = 0; i < numel(batch); ++i) {
-      Matrix<const T> am = as_matrix<T>(left), bm = as_matrix<T>(right);
+      Matrix<const T> am = as_matrix<T>(left.ptr<T>(), layout_of(left));
+      Matrix<const T> bm = as_matrix<T>(right.ptr<T>(), layout_of(right));
       std::int64_t rest = i;
       for (int d = batch.size() - 1; d >= 0; rest /= batch[d--]) {
         am.data += rest % batch[d] * a_strides[d];
@@ -77,8 +83,8 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
                  .saved = {b.requires_grad() ? a : Tensor(), a.requires_grad() ? b : Tensor()},
                  .backward = [](const Entry& e, const Tensors& dy) -> Tensors {
                    Tensor da, db;
-                   if (e.needs(0)) da = unbroadcast(matmul(dy[0], swapped(e.saved(1))), e.input_shape(0));
-                   if (e.needs(1)) db = unbroadcast(matmul(swapped(e.saved(0)), dy[0]), e.input_shape(1));
+                   if (e.needs(0)) da = unbroadcast(matmul(dy[0], transposed(e.saved(1))), e.input_shape(0));
+                   if (e.needs(1)) db = unbroadcast(matmul(transposed(e.saved(0)), dy[0]), e.input_shape(1));
                    return {da, db};
                  }});
 }

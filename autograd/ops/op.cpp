@@ -1,5 +1,7 @@
 #include "autograd/ops/op.hpp"
 
+#include <utility>
+
 #include "autograd/fault.hpp"
 
 namespace folio {
@@ -26,10 +28,19 @@ Tensor unit_inner(const Tensor& x) {
   return unit ? x.detach() : x.clone();
 }
 
+Tensor transposed(const Tensor& x) {
+  Shape shape = x.shape();
+  Strides strides = x.strides();
+  std::swap(shape[x.rank() - 1], shape[x.rank() - 2]);
+  std::swap(strides[x.rank() - 1], strides[x.rank() - 2]);
+  return {x.storage(), x.offset(), shape, strides, x.dtype()};
+}
+
 Tensor unit_rows(const Tensor& x) {
   std::int64_t rows = 1;
   for (int d = 0; d + 1 < x.rank(); ++d) rows *= x.shape()[d];
-  return unit_inner(x.detach().reshape({rows, x.dim(-1)}));
+  Tensor y = reshaped(x, {rows, x.dim(-1)});
+  return y.strides()[1] == 1 || y.dim(1) <= 1 ? y : y.clone();
 }
 
 void require_float(const Tensor& x, const char* op) {

@@ -15,6 +15,11 @@ Shape reduced_shape(const Tensor& x, const Dims& dims, const char* op);
 /// read x as it is; of 16-bit floats nothing is rounded before the end.
 Tensor sum_into(DType dtype, const Tensor& x, const Dims& dims, bool keep);
 
+/// Views of x that nobody records: under another shape, of as many elements (a packed copy where the layout does not allow
+/// that), and with its last two dimensions swapped.
+Tensor reshaped(const Tensor& x, const Shape& shape);
+Tensor transposed(const Tensor& x);
+
 /// x cut off from the tape, its last dimension at stride 1: the tensor itself where it is so, else a packed copy.
 Tensor unit_inner(const Tensor& x);
 /// (…, d) as (rows, d), the last dimension at stride 1: a view where the layout allows, else a packed copy.

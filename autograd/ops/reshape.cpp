@@ -51,15 +51,14 @@ bool view_strides(const Tensor& x, const Shape& shape, Strides& strides) {
 
 }  // namespace
 
-Tensor reshape(const Tensor& x, Shape shape) {
-  shape = resolved(x, shape);
+Tensor reshaped(const Tensor& x, const Shape& shape) {
   Strides strides;
-  Tensor y;
-  if (view_strides(x, shape, strides)) {
-    y = Tensor(x.storage(), x.offset(), shape, strides, x.dtype());
-  } else {
-    y = Tensor(x.clone().storage(), 0, shape, contiguous_strides(shape), x.dtype());
-  }
+  if (view_strides(x, shape, strides)) return {x.storage(), x.offset(), shape, strides, x.dtype()};
+  return {x.clone().storage(), 0, shape, contiguous_strides(shape), x.dtype()};
+}
+
+Tensor reshape(const Tensor& x, Shape shape) {
+  const Tensor y = reshaped(x, resolved(x, shape));
   return record(
       {.op = op::reshape, .inputs = {x}, .outputs = {y}, .backward = [](const Entry& e, const Tensors& dy) -> Tensors {
          return {reshape(dy[0], e.input_shape(0))};

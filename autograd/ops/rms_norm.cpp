@@ -81,7 +81,7 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
   const Tensor rows = unit_rows(x);  // (rows, d)
   Tensor y = empty(x.shape(), x.options());
   Tensor r = empty({rows.dim(0)}, statistics_options(x));
-  kernel::rms_norm(rows, contiguous(weight.detach()), eps, y, r);
+  kernel::rms_norm(rows, detail::packed(weight), eps, y, r);
   return record({.op = op::rms_norm,
                  .inputs = {x, weight},
                  .outputs = {y},
