@@ -33,7 +33,7 @@ struct Backend {
   std::shared_ptr<CopyFromHost> (*begin_copy_from_host)(const Tensor& to, const std::byte* from);
   /// Bytes that the allocator has from the device or the system, those that no tensor uses included.
   std::size_t (*held_memory)();
-  /// Gives back what no tensor uses.
+  /// Gives back what no tensor uses, as far as it was not taken together with what one does.
   void (*release_cached_memory)();
   Kernels kernels;
 };

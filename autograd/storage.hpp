@@ -38,7 +38,7 @@ struct MemoryStatistics {
 MemoryStatistics memory_statistics(Device device = Device::cpu);
 void reset_peak_memory(Device device = Device::cpu);
 
-/// Hands cached free blocks back to the system.
+/// Hands cached free blocks of the CPU back to the system: see autograd/memory.hpp.
 void release_cached_memory();
 
 }  // namespace folio

@@ -15,23 +15,27 @@ class TensorList {
   TensorList(std::initializer_list<Tensor> tensors) : TensorList(std::span(tensors.begin(), tensors.size())) {}
   TensorList(const Tensors& tensors) : TensorList(std::span(tensors)) {}
 
-  std::size_t size() const { return size_; }
+  std::size_t size() const { return many_.empty() ? few_size_ : many_.size(); }
   Tensor* begin() { return many_.empty() ? few_.data() : many_.data(); }
-  Tensor* end() { return begin() + size_; }
+  Tensor* end() { return begin() + size(); }
   const Tensor* begin() const { return many_.empty() ? few_.data() : many_.data(); }
-  const Tensor* end() const { return begin() + size_; }
+  const Tensor* end() const { return begin() + size(); }
   Tensor& operator[](std::size_t i) { return begin()[i]; }
   const Tensor& operator[](std::size_t i) const { return begin()[i]; }
 
  private:
-  explicit TensorList(std::span<const Tensor> tensors) : size_(tensors.size()) {
-    if (size_ > few_.size()) many_.resize(size_);
-    std::copy(tensors.begin(), tensors.end(), begin());
+  explicit TensorList(std::span<const Tensor> tensors) {
+    if (tensors.size() > few_.size()) {
+      many_.assign(tensors.begin(), tensors.end());
+    } else {
+      few_size_ = tensors.size();
+      std::copy(tensors.begin(), tensors.end(), few_.begin());
+    }
   }
 
   std::array<Tensor, 4> few_;
   Tensors many_;
-  std::size_t size_ = 0;
+  std::size_t few_size_ = 0;
 };
 
 }  // namespace folio

@@ -16,17 +16,17 @@ constexpr int sums_at_once = 8;
 
 /// The first `count` < size of x, and zeros.
 template <int size, class T>
-std::array<T, size> some(const T* x, std::int64_t count) {
-  std::array<T, size> padded = {};
-  std::copy_n(x, count, padded.begin());
-  return padded;
+std::array<T, size> padded(const T* x, std::int64_t count) {
+  std::array<T, size> all = {};
+  std::copy_n(x, count, all.begin());
+  return all;
 }
 
 /// sums[r·vectors + v] = Σ_l w[r][l]·x[v][l] of rows that are w_stride and `stride` apart. Those of x have zeros up to whole
 /// steps. The rows of w are read one after the other: memory gives one long run twice as fast as several short ones. A sum
 /// is made in `parts`.
 template <int rows, int vectors, class T>
-std::array<float, sums_at_once> dots(const T* w, std::int64_t w_stride, const typename Terms<T>::Kept* x,
+std::array<float, sums_at_once> dots(const T* w, std::int64_t w_stride, const typename Terms<T>::Element* x,
                                      std::int64_t stride, std::int64_t k) {
   static_assert(rows * vectors <= sums_at_once);
   constexpr int step = Terms<T>::step, parts = std::max(1, sums_in_flight / vectors);
@@ -42,7 +42,7 @@ std::array<float, sums_at_once> dots(const T* w, std::int64_t w_stride, const ty
       for (int p = 0; p < parts; ++p) add(p, w + l + p * step, x + l + p * step);
     }
     for (; l + step <= k; l += step) add(0, w + l, x + l);
-    if (l < k) add(0, some<step>(w + l, k - l).data(), x + l);
+    if (l < k) add(0, padded<step>(w + l, k - l).data(), x + l);
     for (int v = 0; v < vectors; ++v) {
       for (int p = 0; p < parts; ++p) sum[v] += part[v][p];
     }
@@ -57,7 +57,7 @@ template <int vectors, int blocks, bool whole, class T>
                                 float* sums, std::int64_t rows) {
   const auto read = [&](const auto* from) {
     if constexpr (whole) return load(from);
-    return load(some<lanes>(from, count).data());
+    return load(padded<lanes>(from, count).data());
   };
   Vector sum[vectors][blocks];
   for (int v = 0; v < vectors; ++v) {
@@ -85,9 +85,9 @@ struct Factor {
 };
 
 /// What a thread keeps from call to call: the vectors, the sums, and what they are added to.
-struct Kept {
+struct Scratch {
   std::vector<float> x, y, before;
-  std::vector<bfloat16> x_as_it_is;
+  std::vector<bfloat16> x_bfloat16;
 
   template <class T>
   T* vectors(std::int64_t count) {
@@ -96,18 +96,18 @@ struct Kept {
       return all.data();
     };
     if constexpr (std::is_same_v<T, float>) return sized(x);
-    if constexpr (std::is_same_v<T, bfloat16>) return sized(x_as_it_is);
+    if constexpr (std::is_same_v<T, bfloat16>) return sized(x_bfloat16);
   }
 };
-Kept& kept() {
-  static thread_local Kept all;
+Scratch& scratch() {
+  static thread_local Scratch all;
   return all;
 }
 
 /// y[v][i] = Σ_l W[i, l]·x[l, v], where the rows of W are packed.
 template <int vectors, class T>
-void sum_by_dots(const Factor<T>& f, const Matrix<const T>& x, Kept& all) {
-  using Element = typename Terms<T>::Kept;
+void sum_by_dots(const Factor<T>& f, const Matrix<const T>& x, Scratch& all) {
+  using Element = typename Terms<T>::Element;
   constexpr std::int64_t step = Terms<T>::step;
   const std::int64_t stride = (f.k + step - 1) / step * step;
   Element* from = all.vectors<Element>(vectors * stride);
@@ -131,7 +131,7 @@ void sum_by_dots(const Factor<T>& f, const Matrix<const T>& x, Kept& all) {
 
 /// The same where its columns are packed. W is read in stretches of columns that stay in the cache.
 template <int vectors, class T>
-void sum_by_rows(const Factor<T>& f, const Matrix<const T>& x, Kept& all) {
+void sum_by_rows(const Factor<T>& f, const Matrix<const T>& x, Scratch& all) {
   constexpr std::int64_t cached = 8192, least = 16;
   float* to = all.vectors<float>(vectors * f.k);
   for (std::int64_t l = 0; l < f.k; ++l) {
@@ -160,7 +160,7 @@ void sum_by_rows(const Factor<T>& f, const Matrix<const T>& x, Kept& all) {
 /// Y = W·X or Y += W·X, where X has so many columns.
 template <int vectors, class T, class Out>
 void multiply_few(const Factor<T>& f, const Matrix<const T>& x, const Matrix<Out>& y, bool accumulate) {
-  Kept& all = kept();
+  Scratch& all = scratch();
   all.y.resize(static_cast<std::size_t>(vectors * f.rows));
   if (f.w.column_stride == 1) {
     sum_by_dots<vectors>(f, x, all);

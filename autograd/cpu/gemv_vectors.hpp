@@ -1,10 +1,11 @@
 #pragma once
 // What products of a matrix and a few vectors ask of the processor: vectors of floats, and loads that widen to them.
+// For gemv.cpp alone: what the names mean depends on the flags that it is compiled with.
+#if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
+#define FOLIO_AVX2
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
 #define FOLIO_AVX512
 #endif
-#if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
-#define FOLIO_AVX2
 #include <immintrin.h>
 #endif
 
@@ -74,10 +75,10 @@ inline Vector add_product(Vector sum, Vector w, Vector x) {
 #endif
 }
 
-/// How a dot product takes elements of T: `step` at once, the vector's being kept as `Kept`.
+/// How a dot product takes elements of T: `step` at once, those of the vector kept as `Element`.
 template <class T>
 struct Terms {
-  using Kept = float;
+  using Element = float;
   static constexpr int step = lanes;
   static Vector add(Vector sum, const T* w, const float* x) { return add_product(sum, load(w), load(x)); }
 };
@@ -85,7 +86,7 @@ struct Terms {
 /// Without widening: pairs are multiplied and added in float32, numbers below the least normal one taken as 0.
 template <>
 struct Terms<bfloat16> {
-  using Kept = bfloat16;
+  using Element = bfloat16;
   static constexpr int step = 2 * lanes;
   static __m512bh pairs(const bfloat16* x) {
     __m512bh v;

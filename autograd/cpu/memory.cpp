@@ -1,3 +1,5 @@
+#include "autograd/memory.hpp"
+
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -9,8 +11,6 @@
 #include <map>
 #include <mutex>
 #include <vector>
-
-#include "autograd/memory.hpp"
 
 namespace folio {
 namespace {
@@ -39,7 +39,23 @@ constexpr SizeClass class_of(std::size_t bytes) {
   const std::size_t count = ((bytes - 1) >> shift) + 1;  // of eighths: 9 … 16
   return {count << shift, lines + static_cast<std::size_t>(shift - 9) * eighths + count - eighths - 1};
 }
-constexpr std::size_t class_count = class_of(~std::size_t{0} >> 1).index + 1;
+constexpr std::size_t most_bytes = ~std::size_t{0} >> 1;
+constexpr std::size_t class_count = class_of(most_bytes).index + 1;
+
+/// Whole pages from the system at a multiple of `alignment`, huge ones where it has them; null if it has none.
+std::byte* map_pages(std::size_t size, std::size_t alignment) {
+  if (size > most_bytes - alignment) return nullptr;
+  void* mapped = mmap(nullptr, size + alignment, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapped == MAP_FAILED) return nullptr;
+  auto* begin = static_cast<std::byte*>(mapped);
+  const std::size_t ahead = (alignment - reinterpret_cast<std::uintptr_t>(begin) % alignment) % alignment;
+  if (ahead > 0) munmap(begin, ahead);
+  if (ahead < alignment) munmap(begin + ahead + size, alignment - ahead);
+#ifdef MADV_HUGEPAGE
+  madvise(begin + ahead, size, MADV_HUGEPAGE);
+#endif
+  return begin + ahead;
+}
 
 /// Keeps freed blocks by size, so that training steps, which ask for the same sizes again and again, do not pay the
 /// system for fresh pages. Those are huge ones where the system has them, so that a product that reads much memory waits
@@ -52,9 +68,9 @@ class BlockCache {
     return *cache;
   }
   std::byte* take(std::size_t bytes) {
-    const auto [size, index] = class_of(bytes);
     const std::scoped_lock lock(mutex_);
-    if (auto& blocks = free_[index].free; !blocks.empty()) {
+    const auto [size, index] = class_of(std::min(bytes, most_bytes));
+    if (auto& blocks = free_[index].blocks; !blocks.empty()) {
       std::byte* block = blocks.back();
       blocks.pop_back();
       return block;
@@ -68,7 +84,6 @@ class BlockCache {
       throw OutOfMemory("out of memory: asked for " + in_mebibytes(size) + ", tensors hold " + in_mebibytes(held_),
                         held_);
     }
-    held_ += size;
     return block;
   }
   void give(std::byte* block, std::size_t bytes) {
@@ -76,7 +91,7 @@ class BlockCache {
     const std::scoped_lock lock(mutex_);
     if (cache_blocks) {
       free_[index].size = size;
-      free_[index].free.push_back(block);
+      free_[index].blocks.push_back(block);
     } else {
       held_ -= size;
       std::free(block);
@@ -92,58 +107,71 @@ class BlockCache {
   }
 
  private:
-  /// Memory from the system, or null.
-  static std::byte* in_huge_pages(std::size_t size, std::size_t alignment) {
-    void* block = std::aligned_alloc(alignment, (size + huge_page - 1) / huge_page * huge_page);
-    if (block != nullptr) madvise(block, size, MADV_HUGEPAGE);
-    return static_cast<std::byte*>(block);
-  }
+  struct Slab {
+    std::size_t cut = 0;   ///< bytes that are in blocks
+    std::size_t idle = 0;  ///< of those, bytes in free ones: counted when slabs are looked through
+  };
+  struct Blocks {
+    std::size_t size = 0;
+    std::vector<std::byte*> blocks;
+  };
+
+  /// A block from the system or from a slab, or null.
   std::byte* fresh(std::size_t size) {
-    if (!cache_blocks) return static_cast<std::byte*>(std::aligned_alloc(cache_line, size));
-    if (size >= huge_page) return in_huge_pages(size, huge_page);
-    if (slab_ == nullptr || cut_[slab_] + size > slab_bytes) {
-      std::byte* slab = in_huge_pages(slab_bytes, slab_bytes);
-      if (slab == nullptr) return nullptr;
-      slab_ = slab;
-      cut_[slab] = 0;
-    }
-    std::byte* block = slab_ + cut_[slab_];
-    cut_[slab_] += size;
+    if (cache_blocks && size < huge_page) return cut(size);
+    const std::size_t pages = whole_pages(size);
+    auto* block =
+        cache_blocks ? map_pages(pages, huge_page) : static_cast<std::byte*>(std::aligned_alloc(cache_line, size));
+    if (block != nullptr) held_ += cache_blocks ? pages : size;
     return block;
   }
-  static std::byte* slab_of(std::byte* block) { return block - reinterpret_cast<std::uintptr_t>(block) % slab_bytes; }
-  /// Slabs go once no block of theirs is in use.
+  std::byte* cut(std::size_t size) {
+    if (open_ == slabs_.end() || open_->second.cut + size > slab_bytes) {
+      std::byte* pages = map_pages(slab_bytes, slab_bytes);
+      if (pages == nullptr) return nullptr;
+      open_ = slabs_.emplace(pages, Slab{}).first;
+      held_ += slab_bytes;
+    }
+    std::byte* block = open_->first + open_->second.cut;
+    open_->second.cut += size;
+    return block;
+  }
+  static std::size_t whole_pages(std::size_t size) { return (size + 4095) / 4096 * 4096; }
+  Slab& slab_of(std::byte* block) {
+    return slabs_.find(block - reinterpret_cast<std::uintptr_t>(block) % slab_bytes)->second;
+  }
+
+  /// Gives free blocks back, those in slabs once no block of the slab is in use.
   void release_all() {
-    std::map<std::byte*, std::size_t> used = cut_;
+    for (auto& [pages, slab] : slabs_) slab.idle = 0;
     for (const Blocks& each : free_) {
       if (each.size >= huge_page) continue;
-      for (std::byte* block : each.free) used[slab_of(block)] -= each.size;
+      for (std::byte* block : each.blocks) slab_of(block).idle += each.size;
     }
     for (Blocks& each : free_) {
-      std::erase_if(each.free, [&](std::byte* block) {
-        const bool in_slab = each.size < huge_page;
-        if (in_slab && used[slab_of(block)] > 0) return false;
-        if (!in_slab) std::free(block);
-        held_ -= each.size;
+      std::erase_if(each.blocks, [&](std::byte* block) {
+        if (each.size < huge_page) return slab_of(block).idle == slab_of(block).cut;
+        munmap(block, whole_pages(each.size));
+        held_ -= whole_pages(each.size);
         return true;
       });
     }
-    std::erase_if(cut_, [&](const auto& slab) {
-      if (used[slab.first] > 0) return false;
-      if (slab_ == slab.first) slab_ = nullptr;
-      std::free(slab.first);
-      return true;
-    });
+    for (auto slab = slabs_.begin(); slab != slabs_.end();) {
+      if (slab->second.idle < slab->second.cut) {
+        ++slab;
+        continue;
+      }
+      if (slab == open_) open_ = slabs_.end();
+      munmap(slab->first, slab_bytes);
+      held_ -= slab_bytes;
+      slab = slabs_.erase(slab);
+    }
   }
 
-  struct Blocks {
-    std::size_t size = 0;
-    std::vector<std::byte*> free;
-  };
   std::mutex mutex_;
   std::array<Blocks, class_count> free_;
-  std::map<std::byte*, std::size_t> cut_;  ///< how much of each slab is in blocks
-  std::byte* slab_ = nullptr;              ///< the one that blocks are cut from
+  std::map<std::byte*, Slab> slabs_;                          ///< by their first byte
+  std::map<std::byte*, Slab>::iterator open_ = slabs_.end();  ///< the one that blocks are cut from
   std::size_t held_ = 0;
 };
 

@@ -16,7 +16,7 @@ Shape reduced_shape(const Tensor& x, const Dims& dims, const char* op);
 Tensor sum_into(DType dtype, const Tensor& x, const Dims& dims, bool keep);
 
 /// Views of x that nobody records: under another shape, of as many elements (a packed copy where the layout does not allow
-/// that), and with its last two dimensions swapped.
+/// that), and with the last two of its dimensions, which it must have, swapped.
 Tensor reshaped(const Tensor& x, const Shape& shape);
 Tensor transposed(const Tensor& x);
 

@@ -4,7 +4,9 @@
 #include <rapidcheck/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
+#include <thread>
 #include <vector>
 
 #include "autograd/memory.hpp"
@@ -37,7 +39,6 @@ RC_GTEST_PROP(Memory, IsNeverSharedAndAllGoesBack, ()) {
   release_cached_memory();
   const std::size_t before = held_memory(Device::cpu);
   std::vector<Marked> alive;
-  std::size_t held = before;
   const int actions = *rc::gen::inRange(1, 60);
   for (int i = 0; i < actions; ++i) {
     const int action = *rc::gen::inRange(0, 8);
@@ -55,8 +56,7 @@ RC_GTEST_PROP(Memory, IsNeverSharedAndAllGoesBack, ()) {
       RC_ASSERT(each.is_intact());
       live += each.tensor.storage()->bytes();
     }
-    held = held_memory(Device::cpu);
-    RC_ASSERT(held >= before + live);
+    RC_ASSERT(held_memory(Device::cpu) >= live);
   }
   alive.clear();
   release_cached_memory();
@@ -69,13 +69,38 @@ TEST(Memory, OfASlabGoesBackOnceNoTensorIsInIt) {
   std::vector<Tensor> many;
   for (int i = 0; i < 40; ++i) many.push_back(empty({1 << 18}));  // of 1 MiB, eight to a slab
   const std::size_t all = held_memory(Device::cpu) - before;
-  EXPECT_EQ(all, 40U << 20);
+  EXPECT_GE(all, 32U << 20);
+  EXPECT_LE(all, 48U << 20);
   const Tensor one = many.back();
   many.clear();
   release_cached_memory();
   const std::size_t rest = held_memory(Device::cpu) - before;
   EXPECT_GE(rest, 1U << 20) << "a tensor is in use";
   EXPECT_LE(rest, 8U << 20) << "it holds a slab, not those of others";
+}
+
+#ifndef __SANITIZE_ADDRESS__  // whose allocator ends the program
+TEST(Memory, TellsWhereThereIsNone) { EXPECT_THROW(Storage(~std::size_t{0}, Device::cpu), OutOfMemory); }
+#endif
+
+/// Blocks that one thread frees while others take some.
+TEST(Memory, IsApartInEveryThread) {
+  constexpr int threads = 4;
+  std::vector<std::thread> all;
+  std::atomic<int> spoilt = 0;
+  for (int t = 0; t < threads; ++t) {
+    all.emplace_back([&, t] {
+      std::vector<Marked> alive;
+      for (int i = 0; i < 400; ++i) {
+        alive.emplace_back(std::int64_t{1} << (i * 7 + t) % 16, t);
+        if (alive.size() > 8) alive.erase(alive.begin() + (i * 5) % 8);
+        if (i % 50 == 0) release_cached_memory();
+        for (const Marked& each : alive) spoilt += each.is_intact() ? 0 : 1;
+      }
+    });
+  }
+  for (std::thread& each : all) each.join();
+  EXPECT_EQ(spoilt, 0);
 }
 
 }  // namespace
