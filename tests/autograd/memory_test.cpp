@@ -66,8 +66,8 @@ RC_GTEST_PROP(Memory, IsNeverSharedAndAllGoesBack, ()) {
 TEST(Memory, OfASlabGoesBackOnceNoTensorIsInIt) {
   release_cached_memory();
   const std::size_t before = held_memory(Device::cpu);
-  std::vector<Tensor> many;
-  for (int i = 0; i < 40; ++i) many.push_back(empty({1 << 18}));  // of 1 MiB, eight to a slab
+  Tensors many(40);
+  for (Tensor& each : many) each = empty({1 << 18});  // of 1 MiB, eight to a slab
   const std::size_t all = held_memory(Device::cpu) - before;
   EXPECT_GE(all, 32U << 20);
   EXPECT_LE(all, 48U << 20);
@@ -87,6 +87,7 @@ TEST(Memory, TellsWhereThereIsNone) { EXPECT_THROW(Storage(~std::size_t{0}, Devi
 TEST(Memory, IsApartInEveryThread) {
   constexpr int threads = 4;
   std::vector<std::thread> all;
+  all.reserve(threads);
   std::atomic<int> spoilt = 0;
   for (int t = 0; t < threads; ++t) {
     all.emplace_back([&, t] {
