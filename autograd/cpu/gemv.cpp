@@ -12,8 +12,6 @@
 namespace folio::cpu {
 namespace {
 
-constexpr int sums_at_once = 8;
-
 /// The first `count` < size of x, and zeros.
 template <int size, class T>
 std::array<T, size> padded(const T* x, std::int64_t count) {

@@ -28,7 +28,9 @@ constexpr int vector_bytes = 32;
 constexpr int vector_bytes = 16;
 #endif
 constexpr int lanes = vector_bytes / static_cast<int>(sizeof(float));
-/// Sums that are made side by side, so that additions do not wait for each other.
+/// Sums of one product that are kept in registers.
+constexpr int sums_at_once = 8;
+/// Of those, that are made side by side, so that additions do not wait for each other.
 constexpr int sums_in_flight = vector_bytes == 64 ? 4 : 8;
 using Vector [[gnu::vector_size(vector_bytes)]] = float;
 
@@ -100,8 +102,8 @@ struct Terms<bfloat16> {
 #endif
 
 /// The sum of each vector's lanes.
-inline std::array<float, 8> totals(const std::array<Vector, 8>& of) {
-  std::array<float, 8> sums;
+inline std::array<float, sums_at_once> totals(const std::array<Vector, sums_at_once>& of) {
+  std::array<float, sums_at_once> sums;
 #ifdef FOLIO_AVX2
   const auto half = [&](std::size_t i) -> __m256 {
 #ifdef FOLIO_AVX512

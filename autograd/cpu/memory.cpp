@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <bit>
 #include <cstdint>
 #include <cstdlib>
@@ -21,6 +20,7 @@ constexpr bool cache_blocks = false;  // so that the sanitizer sees every use af
 constexpr bool cache_blocks = true;
 #endif
 constexpr std::size_t cache_line = 64;
+constexpr std::size_t page = std::size_t{1} << 16;  // a multiple of every system's
 constexpr std::size_t huge_page = std::size_t{1} << 21;
 constexpr std::size_t slab_bytes = 4 * huge_page;
 
@@ -111,7 +111,7 @@ class BlockCache {
     std::size_t cut = 0;   ///< bytes that are in blocks
     std::size_t idle = 0;  ///< of those, bytes in free ones: counted when slabs are looked through
   };
-  struct Blocks {
+  struct FreeList {
     std::size_t size = 0;
     std::vector<std::byte*> blocks;
   };
@@ -119,10 +119,14 @@ class BlockCache {
   /// A block from the system or from a slab, or null.
   std::byte* fresh(std::size_t size) {
     if (cache_blocks && size < huge_page) return cut(size);
-    const std::size_t pages = whole_pages(size);
-    auto* block =
-        cache_blocks ? map_pages(pages, huge_page) : static_cast<std::byte*>(std::aligned_alloc(cache_line, size));
-    if (block != nullptr) held_ += cache_blocks ? pages : size;
+    std::byte* block = nullptr;
+    if (cache_blocks) {
+      size = whole_pages(size);
+      block = map_pages(size, huge_page);
+    } else {
+      block = static_cast<std::byte*>(std::aligned_alloc(cache_line, size));
+    }
+    if (block != nullptr) held_ += size;
     return block;
   }
   std::byte* cut(std::size_t size) {
@@ -136,7 +140,7 @@ class BlockCache {
     open_->second.cut += size;
     return block;
   }
-  static std::size_t whole_pages(std::size_t size) { return (size + 4095) / 4096 * 4096; }
+  static std::size_t whole_pages(std::size_t size) { return (size + page - 1) / page * page; }
   Slab& slab_of(std::byte* block) {
     return slabs_.find(block - reinterpret_cast<std::uintptr_t>(block) % slab_bytes)->second;
   }
@@ -144,11 +148,11 @@ class BlockCache {
   /// Gives free blocks back, those in slabs once no block of the slab is in use.
   void release_all() {
     for (auto& [pages, slab] : slabs_) slab.idle = 0;
-    for (const Blocks& each : free_) {
+    for (const FreeList& each : free_) {
       if (each.size >= huge_page) continue;
       for (std::byte* block : each.blocks) slab_of(block).idle += each.size;
     }
-    for (Blocks& each : free_) {
+    for (FreeList& each : free_) {
       std::erase_if(each.blocks, [&](std::byte* block) {
         if (each.size < huge_page) return slab_of(block).idle == slab_of(block).cut;
         munmap(block, whole_pages(each.size));
@@ -169,7 +173,7 @@ class BlockCache {
   }
 
   std::mutex mutex_;
-  std::array<Blocks, class_count> free_;
+  std::array<FreeList, class_count> free_;
   std::map<std::byte*, Slab> slabs_;                          ///< by their first byte
   std::map<std::byte*, Slab>::iterator open_ = slabs_.end();  ///< the one that blocks are cut from
   std::size_t held_ = 0;

@@ -77,7 +77,7 @@ Tensor expert_matmul(const Tensor& x, const Tensor& weight, const Tensor& offset
            describe(offsets) + " do not fit: needs (rows, in), (experts, out, in) and int32 (experts + 1)";
   });
   Tensor y = empty({x.dim(0), weight.dim(1)}, x.options());  // (rows, out)
-  const Tensor w = weight.dtype() == x.dtype() ? weight : cast(weight.detach(), x.dtype());
+  const Tensor w = weight_for(x, weight);
   kernel::expert_matmul(x, w, offsets, y);
   return record({.op = op::expert_matmul,
                  .inputs = {x, weight},

@@ -2,18 +2,6 @@
 #include "autograd/ops/op.hpp"
 
 namespace folio {
-namespace {
-
-std::int64_t rows_of(const Tensor& x) {
-  std::int64_t rows = 1;
-  for (int d = 0; d + 1 < x.rank(); ++d) rows *= x.shape()[d];
-  return rows;
-}
-
-/// (…, d) as (rows, d): a view where the layout allows.
-Tensor as_rows(const Tensor& x) { return reshaped(x, {rows_of(x), x.dim(-1)}); }
-
-}  // namespace
 
 Tensor linear(const Tensor& x, const Tensor& weight) {
   require_weight(x, weight, "linear");
@@ -25,7 +13,7 @@ Tensor linear(const Tensor& x, const Tensor& weight) {
   shape[x.rank() - 1] = weight.dim(0);
   Tensor y = empty(shape, x.options());  // (…, out)
   Tensor out = as_rows(y);
-  const Tensor w = weight.dtype() == x.dtype() ? weight : cast(weight.detach(), x.dtype());
+  const Tensor w = weight_for(x, weight);
   kernel::matmul(as_rows(x), transposed(w), false, out);
   return record({.op = op::linear,
                  .inputs = {x, weight},

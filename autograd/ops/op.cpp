@@ -23,9 +23,21 @@ Tensor unbroadcast(const Tensor& gradient, const Shape& shape) {
   return sum(gradient, expanded, true).reshape(shape);
 }
 
-Tensor unit_inner(const Tensor& x) {
-  const bool unit = x.strides().back() == 1 || x.dim(-1) <= 1;
-  return unit ? x.detach() : x.clone();
+namespace {
+bool is_unit_inner(const Tensor& x) { return x.strides().back() == 1 || x.dim(-1) <= 1; }
+}  // namespace
+
+Tensor unit_inner(const Tensor& x) { return is_unit_inner(x) ? x.detach() : x.clone(); }
+
+Tensor as_rows(const Tensor& x) {
+  std::int64_t rows = 1;
+  for (int d = 0; d + 1 < x.rank(); ++d) rows *= x.shape()[d];
+  return reshaped(x, {rows, x.dim(-1)});
+}
+
+Tensor unit_rows(const Tensor& x) {
+  Tensor rows = as_rows(x);
+  return is_unit_inner(rows) ? rows : rows.clone();
 }
 
 Tensor transposed(const Tensor& x) {
@@ -36,11 +48,8 @@ Tensor transposed(const Tensor& x) {
   return {x.storage(), x.offset(), shape, strides, x.dtype()};
 }
 
-Tensor unit_rows(const Tensor& x) {
-  std::int64_t rows = 1;
-  for (int d = 0; d + 1 < x.rank(); ++d) rows *= x.shape()[d];
-  Tensor y = reshaped(x, {rows, x.dim(-1)});
-  return y.strides()[1] == 1 || y.dim(1) <= 1 ? y : y.clone();
+Tensor weight_for(const Tensor& x, const Tensor& weight) {
+  return weight.dtype() == x.dtype() ? weight : cast(weight.detach(), x.dtype());
 }
 
 void require_float(const Tensor& x, const char* op) {

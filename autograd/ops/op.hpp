@@ -19,11 +19,16 @@ Tensor sum_into(DType dtype, const Tensor& x, const Dims& dims, bool keep);
 /// that), and with the last two of its dimensions, which it must have, swapped.
 Tensor reshaped(const Tensor& x, const Shape& shape);
 Tensor transposed(const Tensor& x);
+/// (…, d) as (rows, d), likewise.
+Tensor as_rows(const Tensor& x);
 
 /// x cut off from the tape, its last dimension at stride 1: the tensor itself where it is so, else a packed copy.
 Tensor unit_inner(const Tensor& x);
 /// (…, d) as (rows, d), the last dimension at stride 1: a view where the layout allows, else a packed copy.
 Tensor unit_rows(const Tensor& x);
+
+/// The weight that an op on x multiplies: in the dtype of x, unrecorded.
+Tensor weight_for(const Tensor& x, const Tensor& weight);
 
 /// Where an op keeps statistics of x: on its device, in the dtype that it is computed in.
 Options statistics_options(const Tensor& x);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <latch>
 #include <thread>
 #include <vector>
 
@@ -21,7 +22,7 @@ std::int64_t draw_bytes() {
   return *rc::gen::inRange<std::int64_t>(1, (std::int64_t{1} << bits) + 1);
 }
 
-/// A tensor each byte of which is its number's last one.
+/// A tensor that is filled with one byte.
 struct Marked {
   Tensor tensor;
   int mark;
@@ -89,13 +90,15 @@ TEST(Memory, IsApartInEveryThread) {
   std::vector<std::thread> all;
   all.reserve(threads);
   std::atomic<int> spoilt = 0;
+  std::latch ready(threads);
   for (int t = 0; t < threads; ++t) {
     all.emplace_back([&, t] {
       std::vector<Marked> alive;
-      for (int i = 0; i < 400; ++i) {
-        alive.emplace_back(std::int64_t{1} << (i * 7 + t) % 16, t);
+      ready.arrive_and_wait();
+      for (int i = 0; i < 60000; ++i) {
+        alive.emplace_back(std::int64_t{1} << (i * 7 + t) % 10, t);
         if (alive.size() > 8) alive.erase(alive.begin() + (i * 5) % 8);
-        if (i % 50 == 0) release_cached_memory();
+        if (i % 500 == 0) release_cached_memory();
         for (const Marked& each : alive) spoilt += each.is_intact() ? 0 : 1;
       }
     });

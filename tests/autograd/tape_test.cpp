@@ -6,6 +6,20 @@
 
 using namespace folio;
 
+/// Of more inputs than a record holds in place, too.
+TEST(Tape, RecordsAnyNumberOfInputs) {
+  for (int count = 1; count <= 7; ++count) {
+    Tensors x;
+    for (int i = 0; i < count; ++i) x.push_back(full({2}, i).requires_grad(true));
+    Tape tape;
+    const Tensor y = concat(x, 0);
+    tape.backward(y, arange(2 * count).to(DType::float32));
+    for (int i = 0; i < count; ++i) {
+      EXPECT_EQ(x[static_cast<std::size_t>(i)].grad().to_vector(), (std::vector<double>{2.0 * i, 2.0 * i + 1}));
+    }
+  }
+}
+
 TEST(Tape, GradientOfASumOfSquares) {
   Tensor x = tensor({1, 2, 3});
   x.requires_grad(true);
