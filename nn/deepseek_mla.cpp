@@ -1,25 +1,10 @@
 #include "nn/deepseek_mla.hpp"
 
 #include <cmath>
-#include <limits>
-#include <vector>
 
 #include "autograd/tape.hpp"
 
 namespace folio {
-namespace {
-
-/// (n, S) int32: 1 where query t, at position offset + t, may see key s.
-Tensor visible(std::int64_t n, std::int64_t offset, Device device) {
-  const std::int64_t keys = offset + n;
-  std::vector<std::int32_t> mask;
-  for (std::int64_t t = 0; t < n; ++t) {
-    for (std::int64_t s = 0; s < keys; ++s) mask.push_back(s <= t + offset ? 1 : 0);
-  }
-  return from_indices(mask, {n, keys}).to(device);
-}
-
-}  // namespace
 
 DeepSeekMLA::DeepSeekMLA(const DeepSeekConfig& c, Generator& generator, Options options, double residual_std)
     : kv_a(c.hidden_size, c.kv_lora_rank + (c.rotary_key == RotaryKey::shared ? c.rope_head_dim : 0), generator,
@@ -92,27 +77,19 @@ Tensor DeepSeekMLA::decode(const Tensor& x, LatentCache::Layer& cache) const {
   const std::int64_t nope = config_.nope_head_dim, turned = config_.rope_head_dim, v_width = config_.v_head_dim;
   const std::int64_t latent = config_.kv_lora_rank;
   const Tensor up = kv_b.weight.to(x.dtype()).reshape({heads, nope + v_width, latent});
-  const Tensor w_uk = up.slice(1, 0, nope);                       // (H, nope, kv_lora)
-  const Tensor w_uv = up.slice(1, nope, nope + v_width);          // (H, v, kv_lora)
-  const Tensor c = cache.c.slice(1, 0, past);                     // (B, S, kv_lora)
-  const Tensor k_pe = cache.k_pe.slice(1, 0, past);               // (B, S, rope) or (B, S, H, rope)
-  const Tensor rows = q.permute({0, 2, 1, 3});                    // (B, H, n, nope + rope)
-  const Tensor q_pe = rows.slice(-1, nope, nope + turned);        // (B, H, n, rope)
-  const Tensor q_latent = matmul(rows.slice(-1, 0, nope), w_uk);  // (B, H, n, kv_lora)
+  const Tensor w_uk = up.slice(1, 0, nope);               // (H, nope, kv_lora)
+  const Tensor w_uv = up.slice(1, nope, nope + v_width);  // (H, v, kv_lora)
+  const Tensor c = cache.c.slice(1, 0, past);             // (B, S, kv_lora)
+  const Tensor k_pe = cache.k_pe.slice(1, 0, past);       // (B, S, rope) or (B, S, H, rope)
+  const Tensor q_pe = q.slice(-1, nope, nope + turned);   // (B, n, H, rope)
+  const Tensor q_nope = q.slice(-1, 0, nope);             // (B, n, H, nope)
+  const Tensor q_latent = matmul(q_nope.permute({0, 2, 1, 3}), w_uk).permute({0, 2, 1, 3});  // (B, n, H, kv_lora)
 
-  // The latents are one key for all heads, so heads and queries are rows of one product.
-  const Tensor content = matmul(q_latent.reshape({batch, heads * n, latent}), c.transpose(1, 2));  // (B, H·n, S)
-  const Tensor position = w_ur ? matmul(q_pe, k_pe.permute({0, 2, 3, 1}))                          // (B, H, n, S)
-                               : matmul(q_pe.reshape({batch, heads * n, turned}), k_pe.transpose(1, 2));
-  const Shape shape = {batch, heads, n, past};
-  Tensor scores = scale(content.reshape(shape) + position.reshape(shape), scale_);  // (B, H, n, S)
-  if (n > 1) {
-    const Tensor never = full({}, -std::numeric_limits<double>::infinity(), x.options());
-    scores = where(visible(n, offset, x.device()), scores, never);
-  }
-  const Tensor p = softmax(scores);                                                        // (B, H, n, S)
-  const Tensor seen = matmul(p.reshape({batch, heads * n, past}), c);                      // (B, H·n, kv_lora)
-  const Tensor y = matmul(seen.reshape({batch, heads, n, latent}), w_uv.transpose(1, 2));  // (B, H, n, v)
+  // The latents are keys and values of all heads.
+  const Tensor latents = c.reshape({batch, past, 1, latent}).expand({batch, past, heads, latent});
+  const Tensor seen = w_ur ? causal_attention(concat({q_pe, q_latent}, -1), k_pe, latents, c, scale_, offset)
+                           : causal_attention(concat({q_latent, q_pe}, -1), latents, latents, k_pe, scale_, offset);
+  const Tensor y = matmul(seen.permute({0, 2, 1, 3}), w_uv.transpose(1, 2));  // (B, H, n, v)
   return o(y.permute({0, 2, 1, 3}).reshape({batch, n, heads * v_width}));
 }
 

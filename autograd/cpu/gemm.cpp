@@ -33,8 +33,7 @@ void as_eigen(const Matrix<const T>& x, std::int64_t rows, std::int64_t columns,
 
 constexpr std::int64_t tile_rows = 256;
 constexpr std::int64_t few_tiles = 8;
-constexpr std::int64_t enough_tiles = 64;        // of all products together
-constexpr std::int64_t small_product = 1 << 16;  // multiplications that are not worth a second thread
+constexpr std::int64_t enough_tiles = 64;  // of all products together
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 std::int64_t share(std::int64_t n, std::int64_t parts) { return ceil_div(ceil_div(n, parts), 16) * 16; }

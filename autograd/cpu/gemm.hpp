@@ -8,6 +8,9 @@
 
 namespace folio::cpu {
 
+/// Multiplications that are not worth a second thread.
+constexpr std::int64_t small_product = 1 << 16;
+
 /// A matrix in memory: element (i, j) is at data[i·row_stride + j·column_stride], and one of the strides is 1. The other
 /// may be anything in a matrix that is read: 0 in a row that expand repeats, less than the width in rows that overlap.
 template <class T>

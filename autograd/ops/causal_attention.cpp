@@ -54,15 +54,22 @@ std::int64_t begin_of(const Tensor& x, std::int64_t b, std::int64_t h) {
   return b * x.strides()[0] + h * x.strides()[2];
 }
 
-/// The rows that begin there, as T: in place, or a widened copy of 16-bit floats that `keeper` holds.
+/// `rows` rows of x, of which the first begins at `begin` and the others `apart`, as T: in place, or a widened copy of
+/// 16-bit floats that `keeper` holds.
 template <class T>
-Matrix<const T> head_of(const Tensor& x, std::int64_t b, std::int64_t h, Tensor& keeper) {
-  const std::int64_t rows = x.dim(1), width = x.dim(3);
-  if (x.dtype() == dtype_of<T>()) return {x.ptr<T>() + begin_of(x, b, h), x.strides()[1], 1};
+Matrix<const T> rows_of(const Tensor& x, std::int64_t begin, std::int64_t apart, std::int64_t rows, Tensor& keeper) {
+  if (x.dtype() == dtype_of<T>()) return {x.ptr<T>() + begin, apart, 1};
+  const std::int64_t width = x.dim(-1);
   keeper = empty({rows, width}, {dtype_of<T>()});
   const Matrix<T> copy = {keeper.ptr<T>(), width, 1};
-  copy_rows(x, begin_of(x, b, h), x.strides()[1], rows, width, copy);
+  copy_rows(x, begin, apart, rows, width, copy);
   return {copy.data, width, 1};
+}
+
+/// Those of one head of one sequence.
+template <class T>
+Matrix<const T> head_of(const Tensor& x, std::int64_t b, std::int64_t h, Tensor& keeper) {
+  return rows_of<T>(x, begin_of(x, b, h), x.strides()[1], x.dim(1), keeper);
 }
 
 /// One head of one sequence of a result y (B, T, H, width), as T: in place, or in a buffer that give() rounds to 16 bits.
@@ -164,10 +171,10 @@ class Scores {
  public:
   using T = ComputeType<E>;
 
-  explicit Scores(std::int64_t stride)
+  Scores(std::int64_t rows, std::int64_t stride)
       : stride_(stride),
-        rows_(empty({query_block, stride}, {dtype_of<T>()})),
-        rounded_(std::is_same_v<E, T> ? Tensor() : empty({query_block, stride}, {dtype_of<E>()})) {}
+        rows_(empty({rows, stride}, {dtype_of<T>()})),
+        rounded_(std::is_same_v<E, T> ? Tensor() : empty({rows, stride}, {dtype_of<E>()})) {}
 
   Matrix<T> rows() const { return {rows_.template ptr<T>(), stride_, 1}; }
   T* row(std::int64_t i) const { return rows_.template ptr<T>() + i * stride_; }
@@ -230,6 +237,73 @@ std::int64_t seen_by(std::int64_t t, std::int64_t offset, std::int64_t visible) 
   return std::clamp<std::int64_t>(t + offset + 1, 0, visible);
 }
 
+/// A row's softmax: its numerators over their sum.
+template <class T>
+struct Softmax {
+  T sum, log_sum;
+};
+
+/// Puts the numerators in place of a row's scores.
+template <class T>
+Softmax<T> exponentiate(T* row, std::int64_t seen, double scale) {
+  const auto factor = static_cast<T>(scale);
+  const T top = (scale < 0 ? Row<T>(row, seen).minCoeff() : Row<T>(row, seen).maxCoeff()) * factor;
+  MutableRow<T> p(row, padded(seen));
+  p = (p * factor - top).exp();
+  const T sum = Row<T>(row, seen).sum();
+  return {sum, top + std::log(sum)};
+}
+
+/// Of so many heads with keys and values in common, how many read them at once.
+std::int64_t heads_together(std::int64_t heads) {
+  std::int64_t most = 4;
+  while (heads % most != 0) --most;
+  return most;
+}
+
+/// One query per sequence, which sees every key: what decoding asks. Heads that have keys and values in common, as MLA's
+/// have its latents, are rows of one product, and the shared part of a key stays where it is. Nothing is masked: what is not
+/// finite shows in a score or in the answer, which then is none.
+template <class E>
+void attend_once(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& shared, double scale, const Tensor& y,
+                 const Tensor& log_sum) {
+  using T = ComputeType<E>;
+  const std::int64_t heads = q.dim(2), keys = k.dim(1), own = k.dim(3), out = v.dim(3);
+  const std::int64_t rows = k.strides()[2] == 0 && v.strides()[2] == 0 ? heads_together(heads) : 1;
+  const auto attend = [&](std::int64_t task) {
+    const std::int64_t b = task * rows / heads, h = task * rows % heads;
+    Tensor kept[4];
+    const Matrix<const E> query = rows_of<E>(q, begin_of(q, b, h), q.strides()[2], rows, kept[0]);
+    const Scores<E> scores(rows, padded(keys));
+    cpu::multiply<E, T>({rows, keys, own, query, head_of<E>(k, b, h, kept[1]).transposed(), scores.rows()});
+    if (shared.defined()) {
+      const auto key = rows_of<E>(shared, b * shared.strides()[0], shared.strides()[1], keys, kept[2]);
+      cpu::multiply<E, T>({rows, keys, shared.dim(2), query.at(0, own), key.transposed(), scores.rows(), true});
+    }
+    std::array<Softmax<T>, 4> softmax;
+    for (std::int64_t i = 0; i < rows; ++i) {
+      const bool finite = is_finite(scores.row(i), keys);
+      Softmax<T>& each = softmax[static_cast<std::size_t>(i)];
+      each = exponentiate(scores.row(i), keys, scale);
+      if (!finite) each.sum = each.log_sum = std::numeric_limits<T>::quiet_NaN();
+      scores.finish(i, keys, keys);
+    }
+    const Tensor answers = empty({rows, out}, {dtype_of<T>()});
+    cpu::multiply<E, T>({rows, out, keys, scores.factor(), head_of<E>(v, b, h, kept[3]), {answers.ptr<T>(), out, 1}});
+    for (std::int64_t i = 0; i < rows; ++i) {
+      T* answer = answers.ptr<T>() + i * out;
+      Softmax<T>& each = softmax[static_cast<std::size_t>(i)];
+      if (!is_finite(answer, out)) each.sum = each.log_sum = std::numeric_limits<T>::quiet_NaN();
+      MutableRow<T>(answer, out) *= 1 / each.sum;
+      log_sum.ptr<T>()[task * rows + i] = each.log_sum;
+    }
+    write_rows<T>({answers.ptr<T>(), out, 1}, rows, out, y, begin_of(y, b, h), y.strides()[2]);
+  };
+  const std::int64_t all = q.dim(0) * heads, tasks = all / rows;
+  if (all * keys * (q.dim(3) + out) > cpu::small_product) return cpu::parallel_for(tasks, attend);
+  for (std::int64_t task = 0; task < tasks; ++task) attend(task);
+}
+
 }  // namespace
 
 void cpu::causal_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& shared_key, double scale,
@@ -239,6 +313,7 @@ void cpu::causal_attention(const Tensor& q, const Tensor& k, const Tensor& v, co
     using T = ComputeType<E>;
     const std::int64_t queries = q.dim(1), heads = q.dim(2), keys = k.dim(1), width = q.dim(3), out = v.dim(3);
     if (queries == 0) return;
+    if (queries == 1) return attend_once<E>(q, k, v, shared_key, scale, y, log_sum);
     parallel_for(q.dim(0) * heads, [&](std::int64_t task) {
       const std::int64_t b = task / heads, h = task % heads;
       Head<E> one = head<E>(q, k, v, shared_key, b, h);
@@ -251,23 +326,18 @@ void cpu::causal_attention(const Tensor& q, const Tensor& k, const Tensor& v, co
         one.key = cleaned(one.key, keys, width, clean[1]);
         one.v = cleaned(one.v, keys, out, clean[2]);
       }
-      const Scores<E> scores(padded(keys));
+      const Scores<E> scores(query_block, padded(keys));
       const HeadOfResult<T> result(y, b, h);
       T* log_sums = log_sum.ptr<T>() + task * queries;
       for_query_blocks(queries, keys, [&](std::int64_t first, std::int64_t rows, std::int64_t visible) {
         multiply<E, T>({rows, visible, width, one.q.at(first, 0), one.key.transposed(), scores.rows()});
         std::array<T, query_block> inverse_sum;
         for (std::int64_t i = 0; i < rows; ++i) {
-          T* row = scores.row(i);
           const std::int64_t seen = seen_by(first + i, offset, visible);
-          const T top =
-              (scale < 0 ? Row<T>(row, seen).minCoeff() : Row<T>(row, seen).maxCoeff()) * static_cast<T>(scale);
-          MutableRow<T> p(row, padded(seen));
-          p = (p * static_cast<T>(scale) - top).exp();
-          const T sum = Row<T>(row, seen).sum();
+          const Softmax<T> softmax = exponentiate(scores.row(i), seen, scale);
           scores.finish(i, seen, visible);
-          inverse_sum[static_cast<std::size_t>(i)] = 1 / sum;
-          log_sums[first + i] = top + std::log(sum);
+          inverse_sum[static_cast<std::size_t>(i)] = 1 / softmax.sum;
+          log_sums[first + i] = softmax.log_sum;
         }
         const Matrix<T> y_block = result.rows.at(first, 0);
         multiply<E, T>({rows, out, visible, scores.factor(), one.v, y_block});
@@ -323,7 +393,7 @@ void cpu::causal_attention_backward(const Tensor& dy, const Tensor& q, const Ten
         one.v = cleaned(one.v, keys, out, clean[2]);
         dy_head = cleaned(dy_head, queries, out, clean[3]);
       }
-      const Scores<E> p(padded(keys)), ds(padded(keys));
+      const Scores<E> p(query_block, padded(keys)), ds(query_block, padded(keys));
       const Tensor dkey_all = keys_needed ? empty({keys, width}, {dtype_of<T>()}) : Tensor();
       const Matrix<T> dkey = {keys_needed ? dkey_all.ptr<T>() : nullptr, width, 1};
       const HeadOfResult<T> dq_head(dq, b, h), dv_head(dv, b, h);
