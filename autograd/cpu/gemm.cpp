@@ -33,10 +33,13 @@ void as_eigen(const Matrix<const T>& x, std::int64_t rows, std::int64_t columns,
 
 constexpr std::int64_t tile_rows = 256;
 constexpr std::int64_t few_tiles = 8;
-constexpr std::int64_t enough_tiles = 64;  // of all products together
+constexpr std::int64_t enough_tiles = 32;  // of all products together
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-std::int64_t share(std::int64_t n, std::int64_t parts) { return ceil_div(ceil_div(n, parts), 16) * 16; }
+/// One of so many parts of n, in blocks.
+std::int64_t share(std::int64_t n, std::int64_t parts, std::int64_t block = 16) {
+  return ceil_div(ceil_div(n, parts), block) * block;
+}
 
 struct Tile {
   std::size_t product;
@@ -55,15 +58,17 @@ std::int64_t tiles_of_each(std::int64_t products) {
 }
 
 /// Row tiles of whole width, so that the packed B is used long. A product of few rows is cut both ways, into `tiles`, or
-/// fewer that are worth a task each, so that together they are padded least, and of those into the squarest.
+/// fewer that are worth a task each, so that together they are padded least, and of those into the squarest. Where rows are
+/// many, all tiles but the last have a number of them that oneDNN has faster kernels for.
 Extents tile_of(std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t tiles) {
   if (m * n * k <= small_product) return {m, n};
   if (m > tile_rows * few_tiles / 2) return {tile_rows, n};
   tiles = std::min(tiles, m * n * k / small_product);
+  const std::int64_t block = m >= tile_rows ? 64 : 16;
   Extents best = {m, n};
   std::int64_t least = -1;
   for (std::int64_t down = 1; down <= tiles; down *= 2) {
-    const Extents tile = {share(m, down), share(n, tiles / down)};
+    const Extents tile = {share(m, down, block), share(n, tiles / down)};
     const std::int64_t padded = ceil_div(m, tile.rows) * tile.rows * (ceil_div(n, tile.columns) * tile.columns);
     const std::int64_t cost = padded * 16 + tile.rows + tile.columns;
     if (least >= 0 && cost >= least) continue;
