@@ -231,6 +231,14 @@ Attention describe_attention(const Tensor& q, const Tensor& k, const Tensor& v, 
   return a;
 }
 
+/// One query per sequence of heads with keys and values in common, as MLA's have its latents when it decodes: they are
+/// queries of one head, which share its tiles, and see every key.
+void take_heads_as_queries(Attention& a) {
+  if (a.queries != 1 || a.k.head != 0 || a.v.head != 0) return;
+  a.queries = a.heads, a.heads = 1, a.offset = a.keys;
+  a.q.time = a.q.head;
+}
+
 struct Size {
   int threads = 0;
   std::size_t bytes = 0;
@@ -241,10 +249,11 @@ struct Size {
 template <typename T, typename F>
 Size fit(Attention& a, std::int64_t rows, F&& per_warp) {
   constexpr std::size_t limit = 48 * 1024;
+  constexpr std::int64_t least_warps = 4;  // which load a tile, also where they have no row
   for (const int tile : {32, 16, 8, 4, 2, 1}) {
     a.tile = tile;
     for (int warps = 8; warps >= (tile > 8 ? 4 : 1); warps /= 2) {
-      const auto used = static_cast<int>(std::min<std::int64_t>(warps, std::max<std::int64_t>(rows, 1)));
+      const auto used = static_cast<int>(std::min<std::int64_t>(warps, std::max<std::int64_t>(rows, least_warps)));
       const std::size_t bytes = static_cast<std::size_t>(a.tile_elements<T>()) * sizeof(T) +
                                 static_cast<std::size_t>(used * per_warp(a)) * sizeof(Accumulator<T>);
       if (bytes <= limit) return {used * warp_threads, bytes};
@@ -265,6 +274,7 @@ std::int64_t cut(Attention& a, std::int64_t rows, const Size& size) {
 void entry::causal_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& shared_key, double scale,
                              std::int64_t offset, Tensor& y, Tensor& log_sum) {
   Attention a = describe_attention(q, k, v, shared_key, scale, offset);
+  take_heads_as_queries(a);
   visit_stored(q.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const Size size = fit<T>(a, a.queries, forward_memory<Accumulator<T>>);

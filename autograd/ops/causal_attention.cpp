@@ -2,8 +2,11 @@
 // dv_s = Σ_t p_ts·dy_t,  ds_ts = p_ts·(dy_t·v_s − dy_t·y_t)·scale,  dq_t = Σ_s ds_ts·key_s,  dkey_s = Σ_t ds_ts·q_t
 // Scores live for one block of queries at a time; backward makes p again from log Σ exp (Dao et al. 2022). Where bfloat16s
 // are multiplied as they are, products read p, or in forward its numerator, and ds rounded to bfloat16; sums are not rounded.
+// So it is for one query in any 16-bit float.
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 
 #include "autograd/cpu/elementwise.hpp"
@@ -24,12 +27,16 @@ constexpr std::int64_t lanes = 16;  // rows of scores are padded to whole vector
 
 std::int64_t padded(std::int64_t n) { return (n + lanes - 1) / lanes * lanes; }
 
-/// Asks, on the way through the rows of a head, for one that is read later: they lie apart, which no processor foresees. Rows
-/// of float32 take as long as they did.
+/// Asks, on the way through the rows of a head, for one that is read later: they lie apart, which no processor foresees.
+/// (Pays for 16-bit floats: loops over float32 wait less.)
 template <class T>
 void prefetch(const T* row, std::int64_t apart, std::int64_t width) {
-  constexpr std::int64_t ahead = 24, line = 64 / sizeof(T);
-  for (std::int64_t j = 0; j < width; j += line) __builtin_prefetch(row + ahead * apart + j);
+  constexpr std::int64_t ahead = 24, line = 64;
+  const auto address = reinterpret_cast<std::uintptr_t>(row);  // may be beyond the last, where a pointer may not go
+  const std::int64_t size = sizeof(T), first = ahead * apart * size;
+  for (std::int64_t at = first; at < first + width * size; at += line) {
+    __builtin_prefetch(reinterpret_cast<const void*>(address + static_cast<std::uintptr_t>(at)));
+  }
 }
 
 /// `rows` runs of `width` elements of x, of which the first begins at `begin` and the others `apart`, to the rows of `to`.
@@ -62,22 +69,15 @@ std::int64_t begin_of(const Tensor& x, std::int64_t b, std::int64_t h) {
   return b * x.strides()[0] + h * x.strides()[2];
 }
 
-/// `rows` rows of x, of which the first begins at `begin` and the others `apart`, as T: in place, or a widened copy of
-/// 16-bit floats that `keeper` holds.
-template <class T>
-Matrix<const T> rows_of(const Tensor& x, std::int64_t begin, std::int64_t apart, std::int64_t rows, Tensor& keeper) {
-  if (x.dtype() == dtype_of<T>()) return {x.ptr<T>() + begin, apart, 1};
-  const std::int64_t width = x.dim(-1);
-  keeper = empty({rows, width}, {dtype_of<T>()});
-  const Matrix<T> copy = {keeper.ptr<T>(), width, 1};
-  copy_rows(x, begin, apart, rows, width, copy);
-  return {copy.data, width, 1};
-}
-
-/// Those of one head of one sequence.
+/// The rows that begin there, as T: in place, or a widened copy of 16-bit floats that `keeper` holds.
 template <class T>
 Matrix<const T> head_of(const Tensor& x, std::int64_t b, std::int64_t h, Tensor& keeper) {
-  return rows_of<T>(x, begin_of(x, b, h), x.strides()[1], x.dim(1), keeper);
+  const std::int64_t rows = x.dim(1), width = x.dim(3);
+  if (x.dtype() == dtype_of<T>()) return {x.ptr<T>() + begin_of(x, b, h), x.strides()[1], 1};
+  keeper = empty({rows, width}, {dtype_of<T>()});
+  const Matrix<T> copy = {keeper.ptr<T>(), width, 1};
+  copy_rows(x, begin_of(x, b, h), x.strides()[1], rows, width, copy);
+  return {copy.data, width, 1};
 }
 
 /// One head of one sequence of a result y (B, T, H, width), as T: in place, or in a buffer that give() rounds to 16 bits.
@@ -118,11 +118,13 @@ bool is_finite(Matrix<const T> x, std::int64_t rows, std::int64_t width) {
   }
   return true;
 }
-/// Those have an exponent of ones.
-bool is_finite(Matrix<const bfloat16> x, std::int64_t rows, std::int64_t width) {
-  constexpr auto exponent = bfloat16(std::numeric_limits<float>::infinity()).bits;
+/// Those of 16 bits have an exponent of ones.
+template <class T>
+  requires is_half_type<T>
+bool is_finite(Matrix<const T> x, std::int64_t rows, std::int64_t width) {
+  constexpr auto exponent = T(std::numeric_limits<float>::infinity()).bits;
   for (std::int64_t i = 0; i < rows; ++i) {
-    const bfloat16* row = x.data + i * x.row_stride;
+    const T* row = x.data + i * x.row_stride;
     prefetch(row, x.row_stride, width);
     int found = 0;
     for (std::int64_t j = 0; j < width; ++j) found |= static_cast<int>((row[j].bits & exponent) == exponent);
@@ -263,50 +265,63 @@ Softmax<T> exponentiate(T* row, std::int64_t seen, double scale) {
   return {sum, top + std::log(sum)};
 }
 
-/// Of so many heads with keys and values in common, how many read them at once.
+constexpr std::int64_t most_heads_together = 4;
+
+/// Of so many heads with values in common, how many read them at once.
 std::int64_t heads_together(std::int64_t heads) {
-  std::int64_t most = 4;
+  std::int64_t most = most_heads_together;
   while (heads % most != 0) --most;
   return most;
 }
 
-/// One query per sequence, which sees every key: what decoding asks. Heads that have keys and values in common, as MLA's
-/// have its latents, are rows of one product, and the shared part of a key stays where it is. Nothing is masked: what is not
-/// finite shows in a score or in the answer, which then is none.
+/// One query per sequence, which sees every key: what decoding asks. Heads with values in common, as MLA's have its latents,
+/// are rows of one product, and so they are for a part of the keys that they have in common. 16-bit floats are multiplied
+/// as they are. Nothing is masked: only where a score or an answer is not finite are the factors looked at.
 template <class E>
 void attend_once(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& shared, double scale, const Tensor& y,
                  const Tensor& log_sum) {
   using T = ComputeType<E>;
-  const std::int64_t heads = q.dim(2), keys = k.dim(1), own = k.dim(3), out = v.dim(3);
-  const std::int64_t rows = k.strides()[2] == 0 && v.strides()[2] == 0 ? heads_together(heads) : 1;
+  const std::int64_t heads = q.dim(2), keys = k.dim(1), own = k.dim(3), rope = q.dim(3) - own, out = v.dim(3);
+  const std::int64_t rows = v.strides()[2] == 0 ? heads_together(heads) : 1;
+  const std::int64_t rows_of_key = k.strides()[2] == 0 ? rows : 1;
   const auto attend = [&](std::int64_t task) {
     const std::int64_t b = task * rows / heads, h = task * rows % heads;
-    Tensor kept[4];
-    const Matrix<const E> query = rows_of<E>(q, begin_of(q, b, h), q.strides()[2], rows, kept[0]);
+    const auto in_place = [&](const Tensor& x, std::int64_t row) -> Matrix<const E> {
+      return {x.ptr<E>() + begin_of(x, b, h + row), x.strides()[1], 1};
+    };
+    const Matrix<const E> query = {in_place(q, 0).data, q.strides()[2], 1};
+    const Matrix<const E> shared_key =
+        shared.defined() ? Matrix<const E>{shared.ptr<E>() + b * shared.strides()[0], shared.strides()[1], 1}
+                         : Matrix<const E>{};
     const Scores<E> scores(rows, padded(keys));
-    cpu::multiply<E, T>({rows, keys, own, query, head_of<E>(k, b, h, kept[1]).transposed(), scores.rows()});
-    if (shared.defined()) {
-      const auto key = rows_of<E>(shared, b * shared.strides()[0], shared.strides()[1], keys, kept[2]);
-      cpu::multiply<E, T>({rows, keys, shared.dim(2), query.at(0, own), key.transposed(), scores.rows(), true});
+    for (std::int64_t i = 0; i < rows; i += rows_of_key) {
+      cpu::multiply<E, T>(
+          {rows_of_key, keys, own, query.at(i, 0), in_place(k, i).transposed(), scores.rows().at(i, 0)});
     }
-    std::array<Softmax<T>, 4> softmax;
+    if (rope > 0) {
+      cpu::multiply<E, T>({rows, keys, rope, query.at(0, own), shared_key.transposed(), scores.rows(), true});
+    }
+    std::array<Softmax<T>, most_heads_together> softmax;
+    bool finite = true;
     for (std::int64_t i = 0; i < rows; ++i) {
-      const bool finite = is_finite(scores.row(i), keys);
-      Softmax<T>& each = softmax[static_cast<std::size_t>(i)];
-      each = exponentiate(scores.row(i), keys, scale);
-      if (!finite) each.sum = each.log_sum = std::numeric_limits<T>::quiet_NaN();
+      finite = finite && is_finite(scores.row(i), keys);
+      softmax[static_cast<std::size_t>(i)] = exponentiate(scores.row(i), keys, scale);
       scores.finish(i, keys, keys);
     }
-    const Tensor answers = empty({rows, out}, {dtype_of<T>()});
-    cpu::multiply<E, T>({rows, out, keys, scores.factor(), head_of<E>(v, b, h, kept[3]), {answers.ptr<T>(), out, 1}});
+    const Tensor kept = empty({rows, out}, {dtype_of<T>()});
+    const Matrix<T> answers = {kept.ptr<T>(), out, 1};
+    cpu::multiply<E, T>({rows, out, keys, scores.factor(), in_place(v, 0), answers});
+    finite = finite && is_finite<T>({answers.data, out, 1}, rows, out);
     for (std::int64_t i = 0; i < rows; ++i) {
-      T* answer = answers.ptr<T>() + i * out;
       Softmax<T>& each = softmax[static_cast<std::size_t>(i)];
-      if (!is_finite(answer, out)) each.sum = each.log_sum = std::numeric_limits<T>::quiet_NaN();
-      MutableRow<T>(answer, out) *= 1 / each.sum;
+      const bool answered =
+          finite || (is_finite(query.at(i, 0), 1, own + rope) && is_finite(in_place(k, i), keys, own) &&
+                     is_finite(shared_key, keys, rope) && is_finite(in_place(v, i), keys, out));
+      if (!answered) each.sum = each.log_sum = std::numeric_limits<T>::quiet_NaN();
+      MutableRow<T>(answers.at(i, 0).data, out) *= 1 / each.sum;
       log_sum.ptr<T>()[task * rows + i] = each.log_sum;
     }
-    write_rows<T>({answers.ptr<T>(), out, 1}, rows, out, y, begin_of(y, b, h), y.strides()[2]);
+    write_rows<T>(answers, rows, out, y, begin_of(y, b, h), y.strides()[2]);
   };
   const std::int64_t all = q.dim(0) * heads, tasks = all / rows;
   if (all * keys * (q.dim(3) + out) > cpu::small_product) return cpu::parallel_for(tasks, attend);
@@ -317,12 +332,15 @@ void attend_once(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor
 
 void cpu::causal_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& shared_key, double scale,
                            std::int64_t offset, Tensor& y, Tensor& log_sum) {
+  if (q.dim(1) == 1) {
+    return visit_any_float(q.dtype(),
+                           [&](auto tag) { attend_once<decltype(tag)>(q, k, v, shared_key, scale, y, log_sum); });
+  }
   visit_factors(q.dtype(), [&](auto tag) {
     using E = decltype(tag);
     using T = ComputeType<E>;
     const std::int64_t queries = q.dim(1), heads = q.dim(2), keys = k.dim(1), width = q.dim(3), out = v.dim(3);
     if (queries == 0) return;
-    if (queries == 1) return attend_once<E>(q, k, v, shared_key, scale, y, log_sum);
     parallel_for(q.dim(0) * heads, [&](std::int64_t task) {
       const std::int64_t b = task / heads, h = task % heads;
       Head<E> one = head<E>(q, k, v, shared_key, b, h);
@@ -415,7 +433,7 @@ void cpu::causal_attention_backward(const Tensor& dy, const Tensor& q, const Ten
         multiply<E, T>({rows, visible, out, dy_block, one.v.transposed(), ds.rows()});
         for (std::int64_t i = 0; i < rows; ++i) {
           const std::int64_t t = first + i, seen = seen_by(t, offset, visible);
-          prefetch(y_head.at(t, 0).data, y_head.row_stride, out);
+          if constexpr (is_half_type<E>) prefetch(y_head.at(t, 0).data, y_head.row_stride, out);
           const T along = dot(dy_given.at(t, 0).data, y_head.at(t, 0).data, out);
           MutableRow<T> p_row(p.row(i), padded(seen)), ds_row(ds.row(i), padded(seen));
           p_row = (p_row * factor - (log_sums[t] + 0 * along)).exp();

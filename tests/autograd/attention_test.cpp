@@ -213,28 +213,32 @@ TEST(CausalAttention, TheLastQueriesAloneSeeWhatTheySawAmongAll) {
   for (std::size_t i = 0; i < all.size(); ++i) ASSERT_NEAR(all[i], last[i], 1e-13);
 }
 
-/// One query for each of `heads` heads over 70 keys; all heads share the values, and the keys but for a part of their own.
-Tensors draw_latents(std::uint64_t seed, std::int64_t heads, bool keys_too, DType dtype) {
-  constexpr std::int64_t keys = 70;
+constexpr std::int64_t past = 70;
+
+/// A query for each of `heads` heads, keys, values and shared keys. Values, and maybe keys, are one for all heads: expand them.
+Tensors draw_latents(std::uint64_t seed, std::int64_t heads_count, bool one_key, DType dtype) {
   Generator g(seed);
-  const Tensor v = randn({batch, keys, 1, out}, g, {dtype}).expand({batch, keys, heads, out});
-  const Tensor k = randn({batch, keys, keys_too ? 1 : heads, own}, g, {dtype}).expand({batch, keys, heads, own});
-  return {randn({batch, 1, heads, own + rope_width}, g, {dtype}), k, v, randn({batch, keys, rope_width}, g, {dtype})};
+  return {randn({batch, 1, heads_count, own + rope_width}, g, {dtype}),
+          randn({batch, past, one_key ? 1 : heads_count, own}, g, {dtype}), randn({batch, past, 1, out}, g, {dtype}),
+          randn({batch, past, rope_width}, g, {dtype})};
+}
+Tensors expanded(const Tensors& x) {
+  const std::int64_t heads_count = x[0].dim(2);
+  return {x[0], x[1].expand({batch, past, heads_count, own}), x[2].expand({batch, past, heads_count, out}), x[3]};
 }
 
 TEST(CausalAttention, OneQueryOfHeadsThatShareKeysAndValuesIsThatOfHeadsWithCopies) {
   in_every_way([](DType dtype) {
+    const double most = dtype == DType::float32 ? 1e-6 : dtype == DType::bfloat16 ? 0x1p-8 : 0x1p-11;
     for (std::int64_t h = 1; h <= 9; ++h) {
-      for (const bool keys_too : {true, false}) {
-        const Tensors x = draw_latents(15, h, keys_too, dtype);
+      for (const bool one_key : {true, false}) {
+        const Tensors x = expanded(draw_latents(15, h, one_key, dtype));
         const Tensors copies = {x[0], x[1].clone(), x[2].clone(), x[3]};
-        const double most = dtype == DType::float32 ? 1e-6 : dtype == DType::bfloat16 ? 0x1p-8 : 0x1p-11;
-        EXPECT_LT(folio::testing::relative_distance(attend(x, 69).to_vector(), attend(copies, 69).to_vector()), most)
-            << h;
+        const std::vector<double> y = attend(x, past - 1).to_vector();
+        EXPECT_LT(folio::testing::relative_distance(y, attend(copies, past - 1).to_vector()), most) << h;
         Tensors all = copies;  // the same query among as many as there are keys
-        all[0] = x[0].expand({batch, 70, h, own + rope_width}).clone();
-        EXPECT_LT(folio::testing::relative_distance(attend(x, 69).to_vector(), tokens_of(attend(all), 69, 70)), most)
-            << h;
+        all[0] = x[0].expand({batch, past, h, own + rope_width}).clone();
+        EXPECT_LT(folio::testing::relative_distance(y, tokens_of(attend(all), past - 1, past)), most) << h;
       }
     }
   });
@@ -246,16 +250,26 @@ TEST(CausalAttention, OneQueryHasNoAnswerWhereItSeesWhatIsNotFinite) {
       for (std::size_t i = 0; i < 4; ++i) {
         Tensors x = draw_latents(16, 6, true, dtype);
         const bool first_head = i == 0;
-        x[i] = x[i].clone();
-        Tensor one = first_head ? x[i].slice(2, 0, 1) : x[i].slice(1, 30, 31);
-        one.slice(-1, 0, 1).fill(value);
-        const Tensor y = attend(x, 69);
+        const Tensor where = first_head ? x[i].slice(2, 0, 1) : x[i].slice(1, 30, 31);
+        where.slice(-1, 0, 1).fill(value);
+        const Tensor y = attend(expanded(x), past - 1);
         for (double each : y.slice(2, 0, 1).to_vector())
           ASSERT_TRUE(std::isnan(each)) << "input " << i << ": " << value;
         for (double each : y.slice(2, 1, 6).to_vector()) ASSERT_EQ(std::isnan(each), !first_head) << "input " << i;
       }
     }
   });
+}
+
+TEST(CausalAttention, OneQueryOfFiniteFactorsAnswersAsAmongManyWhereAScoreOverflows) {
+  for (const bool many : {false, true}) {
+    Tensors x = {zeros({1, 2, 1, 1}), zeros({1, 2, 1, 1}), zeros({1, 2, 1, 1})};
+    x[0].fill(1e20);
+    x[1].slice(1, 0, 1).fill(-1e20);
+    x[2].slice(1, 1, 2).fill(2);
+    if (!many) x[0] = x[0].slice(1, 1, 2);
+    EXPECT_EQ(causal_attention(x[0], x[1], x[2], {}, 1, many ? 0 : 1).to_vector().back(), 2) << many;
+  }
 }
 
 TEST(CausalAttention, TakesZeroSizesAndRefusesWhatDoesNotFit) {

@@ -298,6 +298,25 @@ TEST(CudaKernels, PartsOfSumsOfSixteenBitsAreNotRounded) {
   }
 }
 
+TEST(CudaKernels, OneQueryOfHeadsThatShareKeysAndValuesIsAsOnTheCpu) {
+  constexpr std::int64_t batch = 2, keys = 70, own = 24, out = 20, rope = 8;
+  Generator generator(7);
+  for (const std::int64_t heads : {1, 3, 9}) {
+    for (const bool one_key : {true, false}) {
+      const Tensor q = randn({batch, 1, heads, own + rope}, generator), shared = randn({batch, keys, rope}, generator);
+      const Tensor k = randn({batch, keys, one_key ? 1 : heads, own}, generator);
+      const Tensor v = randn({batch, keys, 1, out}, generator);
+      const auto attend = [&](Device device) {
+        return causal_attention(q.to(device), k.to(device).expand({batch, keys, heads, own}),
+                                v.to(device).expand({batch, keys, heads, out}), shared.to(device), 0.3, keys - 1)
+            .to_vector();
+      };
+      const std::vector<double> here = attend(Device::cpu), there = attend(gpu);
+      for (std::size_t i = 0; i < here.size(); ++i) ASSERT_NEAR(there[i], here[i], 2e-6) << heads << " heads, at " << i;
+    }
+  }
+}
+
 TEST(CudaKernels, ADeviceThatIsNotEnabledIsRefusedByName) {
   const bool emulated = gpu == Device::cuda_emulated;
   const std::string text = message_of([&] { backend(emulated ? Device::cuda : Device::cuda_emulated); });
