@@ -232,10 +232,10 @@ Attention describe_attention(const Tensor& q, const Tensor& k, const Tensor& v, 
 }
 
 /// One query per sequence of heads with keys and values in common, as MLA's have its latents when it decodes: they are
-/// queries of one head, which share its tiles, and see every key.
+/// queries of one head, which share its tiles. The offset lets the first see every key, and so all.
 void take_heads_as_queries(Attention& a) {
   if (a.queries != 1 || a.k.head != 0 || a.v.head != 0) return;
-  a.queries = a.heads, a.heads = 1, a.offset = a.keys;
+  a.queries = a.heads, a.heads = 1;
   a.q.time = a.q.head;
 }
 
