@@ -157,8 +157,7 @@ Tensor rope(const Tensor& x, RopeOptions options = {});
 /// silu(gate)·up; Shazeer 2020. Both (…, d).
 Tensor swiglu(const Tensor& gate, const Tensor& up);
 
-/// softmax(scale·q·kᵀ, masked to s ≤ t + offset)·v per head; scores are not stored. Softmax is rounded to bfloat16 where
-/// oneDNN multiplies those, and of one query (T = 1) on the CPU to whatever 16-bit float x is.
+/// softmax(scale·q·kᵀ, masked to s ≤ t + offset)·v per head; scores are not stored. oneDNN in bfloat16: softmax is rounded.
 /// q (B, T, H, K + R), k (B, S, H, K), v (B, S, H, V), shared_key (B, S, R) common to all heads, or undefined with R = 0;
 /// S = offset + T → (B, T, H, V). Keys and values may be views, such as latents that expand gives to all heads.
 Tensor causal_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& shared_key, double scale,

@@ -2,7 +2,6 @@
 // dv_s = Σ_t p_ts·dy_t,  ds_ts = p_ts·(dy_t·v_s − dy_t·y_t)·scale,  dq_t = Σ_s ds_ts·key_s,  dkey_s = Σ_t ds_ts·q_t
 // Scores live for one block of queries at a time; backward makes p again from log Σ exp (Dao et al. 2022). Where bfloat16s
 // are multiplied as they are, products read p, or in forward its numerator, and ds rounded to bfloat16; sums are not rounded.
-// So it is for one query in any 16-bit float.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -275,9 +274,10 @@ std::int64_t heads_together(std::int64_t heads) {
 }
 
 /// One query per sequence, which sees every key: what decoding asks. Heads with values in common, as MLA's have its latents,
-/// are rows of one product, and so they are for a part of the keys that they have in common. 16-bit floats are multiplied
-/// as they are. Nothing is masked: only where a score or an answer is not finite are the factors looked at.
-template <class E>
+/// are rows of one product, and so they are for a part of the keys that they have in common. Keys of 16-bit floats (E) are
+/// multiplied as they are, values as other products read them (F). Nothing is masked: only where a score or an answer is not
+/// finite are the factors looked at.
+template <class E, class F>
 void attend_once(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& shared, double scale, const Tensor& y,
                  const Tensor& log_sum) {
   using T = ComputeType<E>;
@@ -293,7 +293,7 @@ void attend_once(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor
     const Matrix<const E> shared_key =
         shared.defined() ? Matrix<const E>{shared.ptr<E>() + b * shared.strides()[0], shared.strides()[1], 1}
                          : Matrix<const E>{};
-    const Scores<E> scores(rows, padded(keys));
+    const Scores<F> scores(rows, padded(keys));
     for (std::int64_t i = 0; i < rows; i += rows_of_key) {
       cpu::multiply<E, T>(
           {rows_of_key, keys, own, query.at(i, 0), in_place(k, i).transposed(), scores.rows().at(i, 0)});
@@ -308,9 +308,10 @@ void attend_once(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor
       softmax[static_cast<std::size_t>(i)] = exponentiate(scores.row(i), keys, scale);
       scores.finish(i, keys, keys);
     }
+    Tensor kept_v;
     const Tensor kept = empty({rows, out}, {dtype_of<T>()});
     const Matrix<T> answers = {kept.ptr<T>(), out, 1};
-    cpu::multiply<E, T>({rows, out, keys, scores.factor(), in_place(v, 0), answers});
+    cpu::multiply<F, T>({rows, out, keys, scores.factor(), head_of<F>(v, b, h, kept_v), answers});
     finite = finite && is_finite<T>({answers.data, out, 1}, rows, out);
     for (std::int64_t i = 0; i < rows; ++i) {
       Softmax<T>& each = softmax[static_cast<std::size_t>(i)];
@@ -332,15 +333,19 @@ void attend_once(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor
 
 void cpu::causal_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& shared_key, double scale,
                            std::int64_t offset, Tensor& y, Tensor& log_sum) {
-  if (q.dim(1) == 1) {
-    return visit_any_float(q.dtype(),
-                           [&](auto tag) { attend_once<decltype(tag)>(q, k, v, shared_key, scale, y, log_sum); });
-  }
   visit_factors(q.dtype(), [&](auto tag) {
     using E = decltype(tag);
     using T = ComputeType<E>;
     const std::int64_t queries = q.dim(1), heads = q.dim(2), keys = k.dim(1), width = q.dim(3), out = v.dim(3);
     if (queries == 0) return;
+    if (queries == 1) {
+      return visit_any_float(q.dtype(), [&](auto stored) {
+        using Stored = decltype(stored);
+        if constexpr (std::is_same_v<E, Stored> || std::is_same_v<E, ComputeType<Stored>>) {
+          attend_once<Stored, E>(q, k, v, shared_key, scale, y, log_sum);
+        }
+      });
+    }
     parallel_for(q.dim(0) * heads, [&](std::int64_t task) {
       const std::int64_t b = task / heads, h = task % heads;
       Head<E> one = head<E>(q, k, v, shared_key, b, h);
