@@ -75,12 +75,12 @@ if [[ -n $python ]]; then
 else
   if ((install)) && ! has_torch build/peer/venv/bin/python; then
     install_torch || true
-    bench_await_quiet compare.sh
   fi
   python=$(find_python)
 fi
 [[ -n $python ]] || folio_stop "compare.sh: there is no PyTorch: install python3-torch, or leave --no-install out"
 
+bench_await_quiet compare.sh  # until the load of looking for PyTorch is gone
 bench_machine "bash tests/bench/compare.sh$(bench_words "${given[@]}")"
 echo "preset $preset, $threads threads; tokens/s, median of $windows windows of $steps steps (least, most)"
 
