@@ -58,8 +58,8 @@ std::int64_t tiles_of_each(std::int64_t products) {
 }
 
 /// Row tiles of whole width, so that the packed B is used long. A product of few rows is cut both ways, into `tiles`, or
-/// fewer that are worth a task each, so that together they are padded least, and of those into the squarest. Where it cuts
-/// many rows, it is after blocks that oneDNN has faster kernels for.
+/// fewer that are worth a task each, so that together they are padded least, and of those into the squarest. Many rows are
+/// cut in whole blocks of 64, for which oneDNN has faster kernels.
 Extents tile_of(std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t tiles) {
   if (m * n * k <= small_product) return {m, n};
   if (m > tile_rows * few_tiles / 2) return {tile_rows, n};

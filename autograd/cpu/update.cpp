@@ -71,7 +71,7 @@ void average_of(Tensor& average, const Tensor& x, double share) {
 
 /// Σ x², in sums side by side that fill vectors, which Eigen's casts do not.
 template <class T>
-double squares(const T* x, std::int64_t n) {
+double sum_of_squares(const T* x, std::int64_t n) {
   constexpr std::int64_t lanes = 32;
   std::array<double, lanes> sums = {};
   std::int64_t i = 0;
@@ -90,7 +90,7 @@ double squared_norm(const Tensor& x) {
   const std::int64_t blocks = (x.numel() + block - 1) / block;
   std::vector<double> partial(static_cast<std::size_t>(blocks), 0.0);
   parallel_ranges(x.numel(), block, [&](std::int64_t begin, std::int64_t end) {
-    partial[static_cast<std::size_t>(begin / block)] = squares(x.ptr<T>() + begin, end - begin);
+    partial[static_cast<std::size_t>(begin / block)] = sum_of_squares(x.ptr<T>() + begin, end - begin);
   });
   double total = 0;
   for (double part : partial) total += part;

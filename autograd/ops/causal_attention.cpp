@@ -8,8 +8,7 @@
 #include <cstdint>
 #include <limits>
 
-#include "autograd/cpu/elementwise.hpp"
-#include "autograd/cpu/gemm.hpp"
+#include "autograd/cpu/attention.hpp"
 #include "autograd/cpu/widened.hpp"
 #include "autograd/fault.hpp"
 #include "autograd/ops/op.hpp"
@@ -20,64 +19,19 @@ namespace {
 using cpu::Matrix;
 using cpu::MutableRow;
 using cpu::Row;
+using cpu::attention::begin_of;
+using cpu::attention::copy_rows;
+using cpu::attention::exponentiate;
+using cpu::attention::head_of;
+using cpu::attention::is_finite;
+using cpu::attention::padded;
+using cpu::attention::prefetch;
+using cpu::attention::Scores;
+using cpu::attention::Softmax;
+using cpu::attention::visit_factors;
+using cpu::attention::write_rows;
 
 constexpr std::int64_t query_block = 64;
-constexpr std::int64_t lanes = 16;  // rows of scores are padded to whole vectors
-
-std::int64_t padded(std::int64_t n) { return (n + lanes - 1) / lanes * lanes; }
-
-/// Asks, on the way through the rows of a head, for one that is read later: they lie apart, which no processor foresees.
-/// (Pays for 16-bit floats: loops over float32 wait less.)
-template <class T>
-void prefetch(const T* row, std::int64_t apart, std::int64_t width) {
-  constexpr std::int64_t ahead = 24, line = 64;
-  const auto address = reinterpret_cast<std::uintptr_t>(row);  // may be beyond the last, where a pointer may not go
-  const std::int64_t size = sizeof(T), first = ahead * apart * size;
-  for (std::int64_t at = first; at < first + width * size; at += line) {
-    __builtin_prefetch(reinterpret_cast<const void*>(address + static_cast<std::uintptr_t>(at)));
-  }
-}
-
-/// `rows` runs of `width` elements of x, of which the first begins at `begin` and the others `apart`, to the rows of `to`.
-template <class T>
-void copy_rows(const Tensor& x, std::int64_t begin, std::int64_t apart, std::int64_t rows, std::int64_t width,
-               Matrix<T> to) {
-  const cpu::detail::Elements<T> in(x);
-  for (std::int64_t i = 0; i < rows; ++i) {
-    T* row = to.at(i, 0).data;
-    const T* from = in.read(begin + i * apart, 1, width, row);
-    if (from != row) std::copy_n(from, width, row);
-  }
-}
-
-/// The way back: `rows` rows of `from` to such runs of y.
-template <class T>
-void write_rows(Matrix<T> from, std::int64_t rows, std::int64_t width, const Tensor& y, std::int64_t begin,
-                std::int64_t apart) {
-  const cpu::detail::Elements<T> out(y);
-  for (std::int64_t i = 0; i < rows; ++i) {
-    T* row = from.at(i, 0).data;
-    T* to = out.target(begin + i * apart, 1, row);
-    if (to != row) std::copy_n(row, width, to);
-    out.write(row, begin + i * apart, 1, width);
-  }
-}
-
-/// Where the rows of one head of one sequence of x (B, T, H, width) begin, in elements.
-std::int64_t begin_of(const Tensor& x, std::int64_t b, std::int64_t h) {
-  return b * x.strides()[0] + h * x.strides()[2];
-}
-
-/// The rows that begin there, as T: in place, or a widened copy of 16-bit floats that `keeper` holds.
-template <class T>
-Matrix<const T> head_of(const Tensor& x, std::int64_t b, std::int64_t h, Tensor& keeper) {
-  const std::int64_t rows = x.dim(1), width = x.dim(3);
-  if (x.dtype() == dtype_of<T>()) return {x.ptr<T>() + begin_of(x, b, h), x.strides()[1], 1};
-  keeper = empty({rows, width}, {dtype_of<T>()});
-  const Matrix<T> copy = {keeper.ptr<T>(), width, 1};
-  copy_rows(x, begin_of(x, b, h), x.strides()[1], rows, width, copy);
-  return {copy.data, width, 1};
-}
 
 /// One head of one sequence of a result y (B, T, H, width), as T: in place, or in a buffer that give() rounds to 16 bits.
 template <class T>
@@ -104,37 +58,6 @@ class HeadOfResult {
   std::int64_t begin_ = 0;
   Tensor buffer_;
 };
-
-/// Whether 0 times all adds up to 0, which it does not with infinities and NaNs.
-template <class T>
-bool is_finite(Matrix<const T> x, std::int64_t rows, std::int64_t width) {
-  constexpr std::int64_t chunk = 64;
-  for (std::int64_t column = 0; column < width; column += chunk) {
-    const std::int64_t columns = std::min(chunk, width - column);
-    Eigen::Array<T, Eigen::Dynamic, 1, 0, chunk, 1> zeros = Eigen::Array<T, Eigen::Dynamic, 1>::Zero(columns);
-    for (std::int64_t i = 0; i < rows; ++i) zeros += Row<T>(x.data + i * x.row_stride + column, columns) * T{0};
-    if (zeros.sum() != 0) return false;
-  }
-  return true;
-}
-/// Those of 16 bits have an exponent of ones.
-template <class T>
-  requires is_half_type<T>
-bool is_finite(Matrix<const T> x, std::int64_t rows, std::int64_t width) {
-  constexpr auto exponent = T(std::numeric_limits<float>::infinity()).bits;
-  for (std::int64_t i = 0; i < rows; ++i) {
-    const T* row = x.data + i * x.row_stride;
-    prefetch(row, x.row_stride, width);
-    int found = 0;
-    for (std::int64_t j = 0; j < width; ++j) found |= static_cast<int>((row[j].bits & exponent) == exponent);
-    if (found != 0) return false;
-  }
-  return true;
-}
-template <class T>
-bool is_finite(const T* row, std::int64_t width) {
-  return is_finite(Matrix<const T>{row, width, 1}, 1, width);
-}
 
 /// x with 0 in place of what is not finite, so that a masked probability of 0 times it is 0.
 template <class T>
@@ -166,47 +89,6 @@ ComputeType<T> dot(const T* a, const T* b, std::int64_t width) {
     return (Row<T>(a, width) * Row<T>(b, width)).sum();
   }
 }
-
-/// Calls f(E{}) with what products read: bfloat16s where those are multiplied as they are, else the type that all else is
-/// computed in, to which 16-bit floats are widened once. A ds has not the range of a float16.
-template <class F>
-void visit_factors(DType dtype, F&& f) {
-  if (dtype == DType::bfloat16 && cpu::multiplies_as_it_is(dtype)) return f(bfloat16{});
-  visit_compute(dtype, f);
-}
-
-/// Rows of scores, and the same as products read them.
-template <class E>
-class Scores {
- public:
-  using T = ComputeType<E>;
-
-  Scores(std::int64_t rows, std::int64_t stride)
-      : stride_(stride),
-        rows_(empty({rows, stride}, {dtype_of<T>()})),
-        rounded_(std::is_same_v<E, T> ? Tensor() : empty({rows, stride}, {dtype_of<E>()})) {}
-
-  Matrix<T> rows() const { return {rows_.template ptr<T>(), stride_, 1}; }
-  T* row(std::int64_t i) const { return rows_.template ptr<T>() + i * stride_; }
-  /// What is beyond the first `seen` of `visible` is masked, and the row is as products read it.
-  void finish(std::int64_t i, std::int64_t seen, std::int64_t visible) const {
-    std::fill(row(i) + seen, row(i) + visible, T{0});
-    if constexpr (!std::is_same_v<E, T>) {
-      cpu::detail::unpack_run(row(i), visible, rounded_.template ptr<E>() + i * stride_, 1);
-    }
-  }
-  Matrix<const E> factor() const {
-    if constexpr (std::is_same_v<E, T>) {
-      return {row(0), stride_, 1};
-    } else {
-      return {rounded_.template ptr<E>(), stride_, 1};
-    }
-  }
-
- private:
-  std::int64_t stride_;
-  Tensor rows_, rounded_;
-};
 
 /// One head of one sequence: q (T, K + R), key (S, K + R) = [k | shared], v (S, V).
 template <class T>
@@ -247,105 +129,16 @@ std::int64_t seen_by(std::int64_t t, std::int64_t offset, std::int64_t visible) 
   return std::clamp<std::int64_t>(t + offset + 1, 0, visible);
 }
 
-/// A row's softmax: its numerators over their sum.
-template <class T>
-struct Softmax {
-  T sum, log_sum;
-};
-
-/// Puts the numerators in place of a row's scores.
-template <class T>
-Softmax<T> exponentiate(T* row, std::int64_t seen, double scale) {
-  const auto factor = static_cast<T>(scale);
-  const T top = (scale < 0 ? Row<T>(row, seen).minCoeff() : Row<T>(row, seen).maxCoeff()) * factor;
-  MutableRow<T> p(row, padded(seen));
-  p = (p * factor - top).exp();
-  const T sum = Row<T>(row, seen).sum();
-  return {sum, top + std::log(sum)};
-}
-
-constexpr std::int64_t most_heads_together = 4;
-
-/// Of so many heads with values in common, how many read them at once.
-std::int64_t heads_together(std::int64_t heads) {
-  std::int64_t most = most_heads_together;
-  while (heads % most != 0) --most;
-  return most;
-}
-
-/// One query per sequence, which sees every key: what decoding asks. Heads with values in common, as MLA's have its latents,
-/// are rows of one product, and so they are for a part of the keys that they have in common. Keys of 16-bit floats (E) are
-/// multiplied as they are, values as other products read them (F). Nothing is masked: only where a score or an answer is not
-/// finite are the factors looked at.
-template <class E, class F>
-void attend_once(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& shared, double scale, const Tensor& y,
-                 const Tensor& log_sum) {
-  using T = ComputeType<E>;
-  const std::int64_t heads = q.dim(2), keys = k.dim(1), own = k.dim(3), rope = q.dim(3) - own, out = v.dim(3);
-  const std::int64_t rows = v.strides()[2] == 0 ? heads_together(heads) : 1;
-  const std::int64_t rows_of_key = k.strides()[2] == 0 ? rows : 1;
-  const auto attend = [&](std::int64_t task) {
-    const std::int64_t b = task * rows / heads, h = task * rows % heads;
-    const auto in_place = [&](const Tensor& x, std::int64_t row) -> Matrix<const E> {
-      return {x.ptr<E>() + begin_of(x, b, h + row), x.strides()[1], 1};
-    };
-    const Matrix<const E> query = {in_place(q, 0).data, q.strides()[2], 1};
-    const Matrix<const E> shared_key =
-        shared.defined() ? Matrix<const E>{shared.ptr<E>() + b * shared.strides()[0], shared.strides()[1], 1}
-                         : Matrix<const E>{};
-    const Scores<F> scores(rows, padded(keys));
-    for (std::int64_t i = 0; i < rows; i += rows_of_key) {
-      cpu::multiply<E, T>(
-          {rows_of_key, keys, own, query.at(i, 0), in_place(k, i).transposed(), scores.rows().at(i, 0)});
-    }
-    if (rope > 0) {
-      cpu::multiply<E, T>({rows, keys, rope, query.at(0, own), shared_key.transposed(), scores.rows(), true});
-    }
-    std::array<Softmax<T>, most_heads_together> softmax;
-    bool finite = true;
-    for (std::int64_t i = 0; i < rows; ++i) {
-      finite = finite && is_finite(scores.row(i), keys);
-      softmax[static_cast<std::size_t>(i)] = exponentiate(scores.row(i), keys, scale);
-      scores.finish(i, keys, keys);
-    }
-    Tensor kept_v;
-    const Tensor kept = empty({rows, out}, {dtype_of<T>()});
-    const Matrix<T> answers = {kept.ptr<T>(), out, 1};
-    cpu::multiply<F, T>({rows, out, keys, scores.factor(), head_of<F>(v, b, h, kept_v), answers});
-    finite = finite && is_finite<T>({answers.data, out, 1}, rows, out);
-    for (std::int64_t i = 0; i < rows; ++i) {
-      Softmax<T>& each = softmax[static_cast<std::size_t>(i)];
-      const bool answered =
-          finite || (is_finite(query.at(i, 0), 1, own + rope) && is_finite(in_place(k, i), keys, own) &&
-                     is_finite(shared_key, keys, rope) && is_finite(in_place(v, i), keys, out));
-      if (!answered) each.sum = each.log_sum = std::numeric_limits<T>::quiet_NaN();
-      MutableRow<T>(answers.at(i, 0).data, out) *= 1 / each.sum;
-      log_sum.ptr<T>()[task * rows + i] = each.log_sum;
-    }
-    write_rows<T>(answers, rows, out, y, begin_of(y, b, h), y.strides()[2]);
-  };
-  const std::int64_t all = q.dim(0) * heads, tasks = all / rows;
-  if (all * keys * (q.dim(3) + out) > cpu::small_product) return cpu::parallel_for(tasks, attend);
-  for (std::int64_t task = 0; task < tasks; ++task) attend(task);
-}
-
 }  // namespace
 
 void cpu::causal_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& shared_key, double scale,
                            std::int64_t offset, Tensor& y, Tensor& log_sum) {
+  if (q.dim(1) == 1) return attention::attend_once(q, k, v, shared_key, scale, y, log_sum);
   visit_factors(q.dtype(), [&](auto tag) {
     using E = decltype(tag);
     using T = ComputeType<E>;
     const std::int64_t queries = q.dim(1), heads = q.dim(2), keys = k.dim(1), width = q.dim(3), out = v.dim(3);
     if (queries == 0) return;
-    if (queries == 1) {
-      return visit_any_float(q.dtype(), [&](auto stored) {
-        using Stored = decltype(stored);
-        if constexpr (std::is_same_v<E, Stored> || std::is_same_v<E, ComputeType<Stored>>) {
-          attend_once<Stored, E>(q, k, v, shared_key, scale, y, log_sum);
-        }
-      });
-    }
     parallel_for(q.dim(0) * heads, [&](std::int64_t task) {
       const std::int64_t b = task / heads, h = task % heads;
       Head<E> one = head<E>(q, k, v, shared_key, b, h);
