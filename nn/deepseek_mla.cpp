@@ -77,18 +77,21 @@ Tensor DeepSeekMLA::decode(const Tensor& x, LatentCache::Layer& cache) const {
   const std::int64_t nope = config_.nope_head_dim, turned = config_.rope_head_dim, v_width = config_.v_head_dim;
   const std::int64_t latent = config_.kv_lora_rank;
   const Tensor up = kv_b.weight.to(x.dtype()).reshape({heads, nope + v_width, latent});
-  const Tensor w_uk = up.slice(1, 0, nope);               // (H, nope, kv_lora)
-  const Tensor w_uv = up.slice(1, nope, nope + v_width);  // (H, v, kv_lora)
-  const Tensor c = cache.c.slice(1, 0, past);             // (B, S, kv_lora)
-  const Tensor k_pe = cache.k_pe.slice(1, 0, past);       // (B, S, rope) or (B, S, H, rope)
-  const Tensor q_pe = q.slice(-1, nope, nope + turned);   // (B, n, H, rope)
-  const Tensor q_nope = q.slice(-1, 0, nope);             // (B, n, H, nope)
+  const Tensor w_uk = up.slice(1, 0, nope);                                                  // (H, nope, kv_lora)
+  const Tensor w_uv = up.slice(1, nope, nope + v_width);                                     // (H, v, kv_lora)
+  const Tensor q_pe = q.slice(-1, nope, nope + turned);                                      // (B, n, H, rope)
+  const Tensor q_nope = q.slice(-1, 0, nope);                                                // (B, n, H, nope)
   const Tensor q_latent = matmul(q_nope.permute({0, 2, 1, 3}), w_uk).permute({0, 2, 1, 3});  // (B, n, H, kv_lora)
 
   // The latents are keys and values of all heads.
-  const Tensor latents = c.reshape({batch, past, 1, latent}).expand({batch, past, heads, latent});
-  const Tensor seen = w_ur ? causal_attention(concat({q_pe, q_latent}, -1), k_pe, latents, c, scale_, offset)
-                           : causal_attention(concat({q_latent, q_pe}, -1), latents, latents, k_pe, scale_, offset);
+  const auto for_all_heads = [&](const Tensor& x) {
+    return x.slice(1, 0, past).reshape({batch, past, 1, x.dim(2)}).expand({batch, past, heads, x.dim(2)});
+  };
+  const Tensor latents = for_all_heads(cache.c);
+  const Tensor seen =
+      w_ur ? causal_attention(concat({q_pe, q_latent}, -1), cache.k_pe.slice(1, 0, past), latents,
+                              cache.c.slice(1, 0, past), scale_, offset)
+           : causal_attention(concat({q_latent, q_pe}, -1), for_all_heads(cache.keys), latents, {}, scale_, offset);
   const Tensor y = matmul(seen.permute({0, 2, 1, 3}), w_uv.transpose(1, 2));  // (B, H, n, v)
   return o(y.permute({0, 2, 1, 3}).reshape({batch, n, heads * v_width}));
 }

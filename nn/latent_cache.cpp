@@ -1,5 +1,7 @@
 #include "nn/latent_cache.hpp"
 
+#include <utility>
+
 namespace folio {
 
 namespace {
@@ -37,11 +39,18 @@ LatentCache::LatentCache(const DeepSeekConfig& config, std::int64_t batch, Optio
            " tokens: it must be at least 0, which means the context";
   });
   const std::int64_t room = capacity > 0 ? capacity : config.context;
-  Shape key = {batch, room};
-  if (config.rotary_key == RotaryKey::per_head) key.push_back(config.num_attention_heads);
-  key.push_back(config.rope_head_dim);
+  const std::int64_t latent = config.kv_lora_rank, turned = config.rope_head_dim;
   for (std::int64_t i = 0; i < config.num_hidden_layers; ++i) {
-    layers_.push_back({.c = zeros({batch, room, config.kv_lora_rank}, options), .k_pe = zeros(key, options)});
+    Layer layer;
+    if (config.rotary_key == RotaryKey::per_head) {
+      layer.c = zeros({batch, room, latent}, options);
+      layer.k_pe = zeros({batch, room, config.num_attention_heads, turned}, options);
+    } else {
+      layer.keys = zeros({batch, room, latent + turned}, options);
+      layer.c = layer.keys.slice(-1, 0, latent);
+      layer.k_pe = layer.keys.slice(-1, latent, latent + turned);
+    }
+    layers_.push_back(std::move(layer));
   }
 }
 
@@ -59,7 +68,10 @@ void LatentCache::clear() {
 
 std::size_t LatentCache::bytes() const {
   std::size_t total = 0;
-  for (const Layer& layer : layers_) total += layer.c.storage()->bytes() + layer.k_pe.storage()->bytes();
+  for (const Layer& layer : layers_) {
+    total += layer.c.storage()->bytes();
+    if (!layer.keys.defined()) total += layer.k_pe.storage()->bytes();
+  }
   return total;
 }
 

@@ -16,6 +16,7 @@ class LatentCache {
   struct Layer {
     Tensor c;     ///< (B, capacity, kv_lora)
     Tensor k_pe;  ///< (B, capacity, rope), or (B, capacity, heads, rope) with one rotary key per head
+    Tensor keys;  ///< [c | k_pe] (B, capacity, kv_lora + rope), of which both are slices; undefined with one per head
     std::int64_t length = 0;
 
     std::int64_t capacity() const { return c.dim(1); }

@@ -68,7 +68,7 @@ void attend(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& sha
     write_rows<T>(answers, rows, out, y, begin_of(y, b, h), y.strides()[2]);
   };
   const std::int64_t all = q.dim(0) * heads, tasks = all / rows;
-  if (all * keys * (q.dim(3) + out) > small_product) return parallel_for(tasks, attend_to);
+  if (all * keys * (q.dim(3) + out) >= worth_threads) return parallel_for(tasks, attend_to);
   for (std::int64_t task = 0; task < tasks; ++task) attend_to(task);
 }
 

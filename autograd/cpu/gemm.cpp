@@ -78,10 +78,10 @@ Extents tile_of(std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t til
   return best;
 }
 
-/// In multiplications of what is in the cache; those of a matrix and a few vectors wait for memory.
+/// In multiplications of what is in the cache; those of a matrix and a few vectors wait for its bytes.
 template <class T, class Out>
 std::int64_t work_of(const Product<T, Out>& p) {
-  constexpr std::int64_t wait = 4;
+  constexpr std::int64_t wait = sizeof(T);
   const std::int64_t few = std::min(p.m, p.n), many = std::max(p.m, p.n);
   return many * p.k * (is_of_vectors(p) && few > 0 ? std::max(few, wait) : few);
 }
@@ -89,7 +89,7 @@ std::int64_t work_of(const Product<T, Out>& p) {
 /// Neighbouring rows of the matrix that vectors are multiplied by, no less than are worth a task.
 template <class T, class Out>
 Extents tile_of_vectors(const Product<T, Out>& p, std::int64_t most) {
-  const std::int64_t tiles = std::clamp<std::int64_t>(work_of(p) / (small_product / 2), 1, most);
+  const std::int64_t tiles = std::clamp<std::int64_t>(work_of(p) / (small_product), 1, most);
   return {share(p.m, tiles), share(p.n, tiles)};
 }
 
@@ -209,11 +209,13 @@ void multiply_all(std::span<const std::type_identity_t<Product<T, Out>>> product
     multiply<T, Out>(
         {t.rows, t.columns, p.k, p.a.at(t.row, 0), p.b.at(0, t.column), p.c.at(t.row, t.column), p.accumulate});
   };
-  if (work <= small_product) {
+  if (work < worth_threads) {
     std::ranges::for_each(tiles, run);
     return;
   }
-  parallel_for(std::ssize(tiles), [&](std::int64_t i) { run(tiles[static_cast<std::size_t>(i)]); });
+  const auto run_at = [&](std::int64_t i) { run(tiles[static_cast<std::size_t>(i)]); };
+  if (std::ranges::all_of(products, is_of_vectors<T, Out>)) return parallel_for_pinned(std::ssize(tiles), run_at);
+  parallel_for(std::ssize(tiles), run_at);
 }
 
 template void multiply(const Product<float>&);

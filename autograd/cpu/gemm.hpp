@@ -8,8 +8,11 @@
 
 namespace folio::cpu {
 
-/// Multiplications that are not worth a second thread.
+/// Multiplications that are not worth a task of their own.
 constexpr std::int64_t small_product = 1 << 16;
+/// Those that are worth waking other threads: where cores share no cache that takes microseconds, to begin with and then
+/// until each has what the other wrote.
+constexpr std::int64_t worth_threads = 1 << 18;
 
 /// A matrix in memory: element (i, j) is at data[i·row_stride + j·column_stride], and one of the strides is 1. The other
 /// may be anything in a matrix that is read: 0 in a row that expand repeats, less than the width in rows that overlap.

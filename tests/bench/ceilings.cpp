@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <Eigen/Core>
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <tuple>
@@ -80,6 +81,18 @@ double copy_bandwidth(double seconds) {
   });
 }
 
+double empty_region(double seconds) {
+  constexpr int regions = 1000;
+  return 1 / best_rate(regions, seconds, [] {
+           for (int i = 0; i < regions; ++i) {
+#pragma omp parallel
+             {
+               std::atomic_signal_fence(std::memory_order_seq_cst);  // else the compiler would leave the region out
+             }
+           }
+         });
+}
+
 Ceilings of_cpu(double seconds, DType dtype) {
   Ceilings ceilings;
   ceilings.in_use = name_of(gemm_provider());
@@ -91,6 +104,7 @@ Ceilings of_cpu(double seconds, DType dtype) {
   }
   set_gemm_provider(before);
   ceilings.copy = copy_bandwidth(seconds);
+  ceilings.region = empty_region(seconds);
   return ceilings;
 }
 
@@ -142,7 +156,9 @@ std::string Ceilings::description() const {
   std::string text = fma > 0 ? fmt::format("multiply-add {:.0f} GFLOP/s, ", fma / 1e9) : "";
   for (const auto& [name, rate] : product)
     text += fmt::format("matrix product by {} {:.0f} GFLOP/s, ", name, rate / 1e9);
-  return text + fmt::format("copy {:.1f} GB/s; in use: {}", copy / 1e9, in_use);
+  text += fmt::format("copy {:.1f} GB/s", copy / 1e9);
+  if (region > 0) text += fmt::format(", parallel region {:.2f} us", region * 1e6);
+  return text + "; in use: " + in_use;
 }
 
 Ceilings measure_ceilings(const Place& place, double seconds) {

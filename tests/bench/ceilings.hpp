@@ -13,6 +13,7 @@ struct Ceilings {
       product;         ///< FLOP/s of a large matrix product: on the CPU by provider, on a GPU by type
   std::string in_use;  ///< which of them what is measured uses
   double copy = 0;     ///< bytes/s of a copy in memory, those read and those written
+  double region = 0;   ///< seconds that the CPU's threads take to begin and end together, with nothing to do
 
   /// 0 where there is no such product.
   double product_in_use() const {
