@@ -6,6 +6,7 @@
 #include <iostream>
 #include <optional>
 
+#include "autograd/settings.hpp"
 #include "autograd/threads.hpp"
 #include "examples/device.hpp"
 #include "examples/program.hpp"
@@ -31,7 +32,7 @@ int main(int argc, char** argv) {
   bound_waiting(argv);
   CLI::App app{"Generates text with a model that train has saved.", "generate"};
   std::string from, device = "cpu";
-  std::optional<std::string> prompt, dtype;
+  std::optional<std::string> prompt, dtype, gemm;
   std::int64_t tokens = 500;
   std::optional<int> threads;
   GenerateOptions options;
@@ -54,11 +55,13 @@ int main(int argc, char** argv) {
   app.add_option("--dtype", dtype,
                  "hold weights in f32, bf16 or f16, activations in 16 bits with them; as trained if not given")
       ->check(CLI::IsMember({"f32", "bf16", "f16"}));
+  app.add_option("--gemm", gemm, "who multiplies matrices: eigen or onednn; the fastest of this build if not given");
   app.add_option("--threads", threads, "CPU threads")->check(whole_number<int>(1));
   app.add_flag("--no-cache", no_cache, "run the whole window for each token instead of the latent cache");
   return run_program(app, argc, argv, [&] {
     options.cache = !no_cache;
     const Device place = chosen_device(device);
+    if (gemm) set_gemm_provider(*gemm);
     if (threads) set_num_threads(*threads);
     require(!from.empty(), [] { return std::string("--from is empty; give the --out folder of a train run"); });
     require(prompt != "", [] { return std::string("--prompt is empty; give at least one character"); });

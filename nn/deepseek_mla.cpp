@@ -84,8 +84,9 @@ Tensor DeepSeekMLA::decode(const Tensor& x, LatentCache::Layer& cache) const {
   const Tensor q_latent = matmul(q_nope.permute({0, 2, 1, 3}), w_uk).permute({0, 2, 1, 3});  // (B, n, H, kv_lora)
 
   // The latents are keys and values of all heads.
-  const auto for_all_heads = [&](const Tensor& x) {
-    return x.slice(1, 0, past).reshape({batch, past, 1, x.dim(2)}).expand({batch, past, heads, x.dim(2)});
+  const auto for_all_heads = [&](const Tensor& rows) {
+    const std::int64_t width = rows.dim(2);
+    return rows.slice(1, 0, past).reshape({batch, past, 1, width}).expand({batch, past, heads, width});
   };
   const Tensor latents = for_all_heads(cache.c);
   const Tensor seen =

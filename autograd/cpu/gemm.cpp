@@ -89,7 +89,7 @@ std::int64_t work_of(const Product<T, Out>& p) {
 /// Neighbouring rows of the matrix that vectors are multiplied by, no less than are worth a task.
 template <class T, class Out>
 Extents tile_of_vectors(const Product<T, Out>& p, std::int64_t most) {
-  const std::int64_t tiles = std::clamp<std::int64_t>(work_of(p) / (small_product), 1, most);
+  const std::int64_t tiles = std::clamp<std::int64_t>(work_of(p) / small_product, 1, most);
   return {share(p.m, tiles), share(p.n, tiles)};
 }
 
@@ -214,7 +214,7 @@ void multiply_all(std::span<const std::type_identity_t<Product<T, Out>>> product
     return;
   }
   const auto run_at = [&](std::int64_t i) { run(tiles[static_cast<std::size_t>(i)]); };
-  if (std::ranges::all_of(products, is_of_vectors<T, Out>)) return parallel_for_pinned(std::ssize(tiles), run_at);
+  if (std::ranges::all_of(products, is_of_vectors<T, Out>)) return parallel_for_static(std::ssize(tiles), run_at);
   parallel_for(std::ssize(tiles), run_at);
 }
 

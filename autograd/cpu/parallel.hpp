@@ -39,10 +39,10 @@ void parallel_for(std::int64_t tasks, Task&& task) {
   failure.rethrow();
 }
 
-/// The same with a task on the same thread each time, which finds in its cache what it read before; the next free thread
-/// does not help out.
+/// The same with a task on the same thread each time, which so finds in its core's cache what it read before; no thread that
+/// is free earlier takes it over.
 template <class Task>
-void parallel_for_pinned(std::int64_t tasks, Task&& task) {
+void parallel_for_static(std::int64_t tasks, Task&& task) {
   if (tasks == 1) return task(std::int64_t{0});
   detail::Failure failure;
 #pragma omp parallel for schedule(static, 1)

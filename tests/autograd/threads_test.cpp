@@ -142,6 +142,18 @@ void expect_same_bits_of_large_ops(DType dtype) {
   expect_same_bits("causal_attention",
                    [](const Tensors& t) -> Tensors { return {causal_attention(t[0], t[1], t[2], t[3], 0.2)}; },
                    {normal({2, 200, 4, 32}), normal({2, 200, 4, 24}), normal({2, 200, 4, 24}), normal({2, 200, 8})});
+  // What decoding does: products of a vector, and attention of one query by heads with latents in common, then by others.
+  expect_same_bits("linear of one row", [](const Tensors& t) -> Tensors { return {linear(t[0], t[1])}; },
+                   {normal({1, 384}), normal({1030, 384})});
+  expect_same_bits("matmul of one row", [](const Tensors& t) -> Tensors { return {matmul(t[0], t[1])}; },
+                   {normal({1, 384}), normal({384, 1030})});
+  expect_same_bits("attention of one query",
+                   [](const Tensors& t) -> Tensors {
+                     const Tensor latents = t[1].reshape({2, 300, 1, 96}).expand({2, 300, 6, 96});
+                     return {causal_attention(t[0], latents, latents, {}, 0.2, 299),
+                             causal_attention(t[0], t[2], t[2], {}, 0.2, 299)};
+                   },
+                   {normal({2, 1, 6, 96}), normal({2, 300, 96}), normal({2, 300, 6, 96})});
   const Tensor chosen = draw.indices({1500, 2}, 8);
   expect_same_bits("expert_matmul",
                    [&](const Tensors& t) -> Tensors { return {expert_matmul(t[0], t[1], route(chosen, 9).offsets)}; },

@@ -43,25 +43,34 @@ done
 [[ -z $steps || -z $seconds ]] || folio_stop "ablation.sh: --steps or --seconds, not both"
 ((${#variants[@]} >= 2)) || folio_stop "ablation.sh: give at least two variants, '' for the preset as it is"
 read -ra seeds <<<"$seeds"
-((${#seeds[@]} >= 3)) || folio_stop "ablation.sh: ${#seeds[@]} seeds do not tell a gain from luck: give at least 3"
+for seed in "${seeds[@]}"; do
+  [[ $seed =~ ^(0|[1-9][0-9]{0,17})$ ]] || folio_stop "ablation.sh: the seed '$seed' is not a whole number"
+done
+different=$(printf '%s\n' "${seeds[@]}" | sort -u | wc -l)
+((different == ${#seeds[@]})) || folio_stop "ablation.sh: a seed is given twice in '${seeds[*]}'"
+((different >= 3)) || folio_stop "ablation.sh: $different seeds do not tell a gain from luck: give at least 3"
 [[ $on == tuning || $on == validation ]] || folio_stop "ablation.sh: --on takes tuning or validation, not '$on'"
 train=$build/examples/train
 bench_require_built ablation.sh "$train"
+for variant in "${variants[@]}"; do  # whatever train refuses, it refuses before anything is trained
+  read -ra words <<<"$common $variant"
+  why=$("$train" --preset "$preset" --dtype "$dtype" "${words[@]/#/--set=}" --count 2>&1) ||
+    folio_stop "ablation.sh: '$variant' does not train: $(tail -n 1 <<<"$why")"
+done
 bench_require_quiet ablation.sh
 
 work=$(mktemp -d)
-trap 'jobs -p | xargs -r kill 2>/dev/null || true; rm -rf "$work"' EXIT
+trap '((BASHPID == $$)) || exit; jobs -p | xargs -r kill 2>/dev/null || true; rm -rf "$work"' EXIT
 runs=${out:-$work}
 mkdir -p "$runs"
 
 # FOLDER VARIANT SEED ARGUMENT…: one training on one thread; what it prints stays beside its folder.
 training() {
-  local folder=$1 variant=$2 seed=$3 words=() sets=() word
+  local folder=$1 variant=$2 seed=$3 words=()
   shift 3
   read -ra words <<<"$common $variant"
-  for word in "${words[@]}"; do sets+=(--set "$word"); done
   OMP_NUM_THREADS=1 "$train" --preset "$preset" --dtype "$dtype" --threads 1 --seed "$seed" ${data:+--data "$data"} \
-    --out "$folder" --set validate_on="$on" --set sample_every=-1 --set sample_tokens=0 "${sets[@]}" "$@" \
+    --out "$folder" --set validate_on="$on" --set sample_every=-1 --set sample_tokens=0 "${words[@]/#/--set=}" "$@" \
     >"$folder.out" 2>"$folder.err" </dev/null
 }
 # KEY FOLDER: the last figure of that name in the log.

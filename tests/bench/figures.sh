@@ -29,6 +29,7 @@ while (($#)); do
   shift
 done
 [[ -f $readme ]] || folio_stop "figures.sh: there is no $readme"
+{ grep -E -- "$regex" || (($? == 1)); } </dev/null 2>/dev/null || folio_stop "figures.sh: '$regex' is no regular expression"
 mapfile -t commands < <(sed -n 's/^<!-- figures: \(.*\) -->$/\1/p' "$readme" | grep -E -- "$regex")
 ((${#commands[@]})) || folio_stop "figures.sh: $readme has no figures whose command matches '$regex'"
 ((list)) && printf '%s\n' "${commands[@]}" && exit

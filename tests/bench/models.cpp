@@ -1,5 +1,6 @@
 #include <chrono>
 #include <cmath>
+#include <set>
 
 #include "autograd/autograd.hpp"
 #include "data/batches.hpp"
@@ -218,7 +219,7 @@ void register_growth(const std::string& name, const Place& place) {
   for (const Axis& axis : axes()) {
     for (const double factor : axis.factors) {
       Preset preset = base;
-      axis.set(preset, static_cast<std::int64_t>(factor * static_cast<double>(axis.get(base))));
+      axis.set(preset, std::max<std::int64_t>(1, std::llround(factor * static_cast<double>(axis.get(base)))));
       add(axis.name, axis.get(preset), preset, 0);
     }
   }
@@ -229,8 +230,10 @@ void register_growth(const std::string& name, const Place& place) {
 
 void register_decode(const std::string& name, const Place& place) {
   const Preset preset = measured_preset(name, place);
-  std::vector<std::int64_t> positions = {1};
-  for (int quarter = 1; quarter <= 4; ++quarter) positions.push_back(quarter * preset.model.context / 4);
+  std::set<std::int64_t> positions = {1};
+  for (int quarter = 1; quarter <= 4; ++quarter) {
+    positions.insert(std::max<std::int64_t>(1, quarter * preset.model.context / 4));
+  }
   for (const std::int64_t position : positions) {
     timed("decode/" + name + "/position:" + std::to_string(position), [=, &place](benchmark::State& state) {
       run_decode(state, preset, position, place);

@@ -47,11 +47,19 @@ for fact in '^command: bash tests/bench/growth.sh --build' '^commit: ' '^process
   grep -q -E "$fact" out || fail "growth.sh does not say '$fact'"
 done
 grep -q -- --busy out && fail "growth.sh says --busy on a quiet machine"
-refuses "growth.sh with an unknown preset" "preset 'huge'" bash "$here/growth.sh" --build "$build" --preset huge
+refuses "growth.sh with an unknown preset" "--preset takes tiny or .*, not 'huge'" bash "$here/growth.sh" --build "$build" --preset huge
+refuses "growth.sh in an unknown dtype" 'bench fails: bench: --dtype: f8' bash "$here/growth.sh" --build "$build" --preset tiny --dtype f8
 
 ablation() { bash "$here/ablation.sh" --build "$build" --preset tiny "$@"; }
 refuses "ablation.sh of one variant" 'at least two variants' ablation ''
 refuses "ablation.sh over two seeds" '2 seeds do not tell' ablation --seeds '1 2' '' optimizer=muon
+refuses "ablation.sh with a seed that is none" "the seed 'b' is not a whole number" ablation --seeds '1 2 b' '' optimizer=muon
+refuses "ablation.sh with a seed twice" "a seed is given twice in '1 2 1'" ablation --seeds '1 2 1' '' optimizer=muon
+for length in '--steps 2' '--seconds 1'; do
+  # shellcheck disable=SC2086
+  refuses "ablation.sh $length with a variant that train refuses" "'optimizer=none' does not train: train: optimizer must be" \
+    ablation $length '' optimizer=none
+done
 refuses "ablation.sh with two lengths" 'not both' ablation --steps 1 --seconds 1 '' optimizer=muon
 refuses "ablation.sh on another split" "not 'train'" ablation --on train '' optimizer=muon
 echo '0.31 0.1 0.1 1/100 1' >loadavg
@@ -69,13 +77,14 @@ done
 grep -q -x -F "command: bash tests/bench/ablation.sh --build $build --preset tiny --seconds 1 --jobs 2 --seeds '3 4 5' --common batch=4 '' 'optimizer=muon muon_lr=1e-2'" out ||
   fail "ablation.sh does not say by which command: $(head -n 1 out)"
 grep -q 'figures not comparable' out || fail "ablation.sh does not say that its text is the sample: $(cat out)"
-ablation --steps 2 '' 'optimizer=none' >out 2>err </dev/null && fail "ablation.sh does not fail where a training does"
-grep -q "^failed: 'optimizer=none', seed 2: .*optimizer must be" out || fail "ablation.sh does not say what failed: $(cat out err)"
+ablation --steps 2 '' 'context=1000000' >out 2>err </dev/null && fail "ablation.sh does not fail where a training does"
+grep -q "^failed: 'context=1000000', seed 2: train: " out || fail "ablation.sh does not say what failed: $(cat out err)"
 
 figures() { bash "$here/figures.sh" --readme "$work/read.md" "$@"; }
 # What three commands have printed; the last says where by itself.
 printf '%s\n' before '<!-- figures: echo 12 | cat -->' old '<!-- end of figures -->' between \
   '<!-- figures: false -->' kept '<!-- end of figures -->' '<!-- figures: echo commit: a; echo 3 -->' '<!-- end of figures -->' after >read.md
+refuses "figures.sh with half a pattern" "'\(' is no regular expression" figures '('
 refuses "figures.sh without such figures" "no figures whose command matches 'nothing'" figures nothing
 [ "$(figures --list)" = "$(printf '%s\n' 'echo 12 | cat' false 'echo commit: a; echo 3')" ] || fail "figures.sh --list: $(figures --list)"
 figures 'echo' >out 2>err </dev/null || fail "figures.sh: $(cat out err)"

@@ -65,7 +65,12 @@ bash "$here/table.sh" thrice.json >table || fail "table.sh fails on repetitions:
 if [ "$(grep -c '^step/tiny' table)" != 1 ] || ! grep -q -E '^step/tiny +\(1\) +2.0 ms +7 tokens/s$' table; then
   fail "table.sh does not give the median: $(cat table)"
 fi
+echo '{}' | bash "$here/table.sh" - >out 2>err
+if [ "$?" != 2 ] || ! grep -q -x 'table.sh: no benchmark is in what it was given' err; then fail "table.sh of no benchmarks: $(cat out err)"; fi
 
+# A window of two tokens has two positions.
+positions=$("$bench" --ceilings=0 --set context=2 --benchmark_filter='^decode/tiny/' --benchmark_min_time=1e-9 2>/dev/null | grep -c tokens/s)
+[ "$positions" = 2 ] || fail "decoding in a context of 2 has $positions lines"
 "$bench" --ceilings=0 --benchmark_filter=nothing >out 2>err && fail "a filter that nothing fits is no error"
 [ "$(tail -n 1 err)" = "bench: no benchmark fits the filter" ] || fail "a filter that nothing fits: $(cat err)"
 peak() { sed -n 's/^step.* peak_MiB=\([0-9.]*\).*/\1/p'; }

@@ -35,7 +35,7 @@ awk '
   /^      "[A-Za-z_\/]+": [0-9.e+-]+,?$/ { key = $1; gsub(/[":]/, "", key); value[key] = number_of($0) }
   END {
     finish()
-    for (f = 1; f <= files; f++) {
+    for (f = 1; f <= files && names; f++) {
       printf "(%d) %s: %s\n", f, device[f], ceilings[f]
       if (failed[f]) printf "    %d benchmarks failed, the last: %s\n", failed[f], why[f]
     }
@@ -44,5 +44,6 @@ awk '
       for (f = 1; f <= files; f++) printf " (%d) %-50s", f, (order[i], f) in cell ? cell[order[i], f] : "-"
       print ""
     }
-    exit names == 0
+    if (!names) print "table.sh: no benchmark is in what it was given" >"/dev/stderr"
+    exit names ? 0 : 2
   }' "$@" | sed 's/ *$//'
