@@ -36,11 +36,11 @@ __global__ void __launch_bounds__(block_threads)
   const A scale = r[row];
   A along = 0;
   each_of_row(
-      d, [&](std::int64_t, A upstream, A w, A value) { along += upstream * w * value; }, g, weight, in);
-  along = scale * scale * scale * warp_sum(along) / static_cast<A>(d);
+      d, [&](std::int64_t, A upstream, A w, A value) { along += upstream * w * (value * scale); }, g, weight, in);
+  along = warp_sum(along) / static_cast<A>(d);
   map_row(
-      d, [&](std::int64_t, A upstream, A w, A value) { return upstream * w * scale - value * along; }, dx + row * d, g,
-      weight, in);
+      d, [&](std::int64_t, A upstream, A w, A value) { return (upstream * w - value * scale * along) * scale; },
+      dx + row * d, g, weight, in);
 }
 
 /// One thread per pack of V columns of a part of the rows; the parts are added up afterwards. Reads dy and x, some rows

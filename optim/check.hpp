@@ -3,6 +3,7 @@
 #include <string>
 
 #include "autograd/error.hpp"
+#include "autograd/parameter.hpp"
 
 namespace folio::optim {
 
@@ -14,5 +15,8 @@ inline void check(bool holds, const char* where, const char* what, double value,
     return line.str();
   });
 }
+
+/// An Error unless each of the parameters has a name and memory of its own and is held in float32 or float64.
+void check_apart(const Parameters& parameters, const char* where);
 
 }  // namespace folio::optim

@@ -38,7 +38,8 @@ class Clipped {
 /// (LossScaler's) are taken for what they truly are, and the factor undoes the scale.
 Clipped clip_by_global_norm(const Parameters& parameters, double max_norm, double scale = 1);
 
-/// The name of the first parameter that holds a NaN or an infinity; empty if there is none. Waits for the device.
+/// The name of the first parameter whose squares, summed in float64, are not finite; empty if there is none. Waits for the
+/// device.
 std::string first_not_finite(const Parameters& parameters);
 
 }  // namespace folio::optim

@@ -10,6 +10,7 @@ namespace folio::optim {
 
 EMA::EMA(const Parameters& parameters, double decay) : parameters_(parameters), decay_(decay) {
   check(decay >= 0 && decay < 1, "ema", "decay", decay, "in [0, 1)");
+  check_apart(parameters_, "ema");
   for (const Parameter& p : parameters_) averages_.push_back(p.value.clone());
 }
 

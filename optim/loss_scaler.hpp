@@ -22,7 +22,7 @@ class LossScaler {
   /// What the loss, that is the cotangent of backward, is multiplied by.
   double scale() const { return scale_; }
   /// Takes whether all gradients of a step were finite, and returns it. If not, the step is to be skipped and the scale is
-  /// halved; growth_interval clean steps in a row double it.
+  /// halved; growth_interval clean steps in a row double it. (A scale below 1 helps nobody: stop there, and take bfloat16.)
   bool update(bool clean);
 
   std::int64_t skipped() const { return skipped_; }

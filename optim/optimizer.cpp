@@ -1,7 +1,6 @@
 #include "optim/optimizer.hpp"
 
 #include <cmath>
-#include <set>
 
 #include "autograd/tape.hpp"
 #include "optim/check.hpp"
@@ -19,10 +18,6 @@ void check_trainable(const Parameter& p) {
     return "optimizer: parameter '" + p.name + "' must be a packed float leaf that requires a gradient, it is " +
            (x.defined() ? describe(x) : "undefined");
   });
-  require(!is_half(x.dtype()), [&] {
-    return "optimizer: parameter '" + p.name + "' is " + describe(x) +
-           ", in which small updates round away: keep it in float32, which ops take beside 16-bit activations";
-  });
 }
 
 void check_factor(double factor) {
@@ -36,16 +31,9 @@ Optimizer::Optimizer(const Parameters& parameters, double lr,
                      const std::function<Names(const Parameter&)>& state_names_of) {
   set_lr(lr);
   require(!parameters.empty(), [] { return std::string("optimizer: no parameters; give at least one to train"); });
-  std::set<std::string> names;
-  std::map<const Storage*, std::string> memory;
+  for (const Parameter& p : parameters) check_trainable(p);
+  check_apart(parameters, "optimizer");
   for (const Parameter& p : parameters) {
-    check_trainable(p);
-    require(names.insert(p.name).second, [&] { return "optimizer: two parameters are called '" + p.name + "'"; });
-    const auto owner = memory.emplace(p.value.storage().get(), p.name);
-    require(owner.second, [&] {
-      return "optimizer: parameters '" + owner.first->second + "' and '" + p.name +
-             "' share their memory; give it once";
-    });
     Slot slot{p, state_names_of(p), {}};
     for (std::size_t i = 0; i < slot.state_names.size(); ++i)
       slot.state.push_back(zeros(p.value.shape(), p.value.options()));

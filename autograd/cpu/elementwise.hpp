@@ -15,6 +15,9 @@ template <class T>
 using Row = Eigen::Map<const Eigen::Array<T, Eigen::Dynamic, 1>>;
 template <class T>
 using MutableRow = Eigen::Map<Eigen::Array<T, Eigen::Dynamic, 1>>;
+/// Room for a row. It begins where a vector may: Eigen takes the ends of a row that does not one element at a time.
+template <class T>
+using RowBuffer = Eigen::Array<T, Eigen::Dynamic, 1>;
 
 namespace detail {
 

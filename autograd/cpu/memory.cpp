@@ -7,9 +7,10 @@
 #include <bit>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <map>
 #include <mutex>
-#include <vector>
+#include <utility>
 
 namespace folio {
 namespace {
@@ -23,6 +24,7 @@ constexpr std::size_t cache_line = 64;
 constexpr std::size_t page = std::size_t{1} << 16;  // a multiple of every system's
 constexpr std::size_t huge_page = std::size_t{1} << 21;
 constexpr std::size_t slab_bytes = 4 * huge_page;
+constexpr std::size_t least_idle = std::size_t{1} << 26;  ///< in free blocks, before any are given back unasked
 
 /// Sizes that blocks are rounded up to: whole cache lines; above 4 KiB, eighths of a power of two, so that nearby sizes
 /// share blocks.
@@ -59,8 +61,9 @@ std::byte* map_pages(std::size_t size, std::size_t alignment) {
 
 /// Keeps freed blocks by size, so that training steps, which ask for the same sizes again and again, do not pay the
 /// system for fresh pages. Those are huge ones where the system has them, so that a product that reads much memory waits
-/// for few page tables: blocks of less are cut from slabs of several. Never destroyed: tensors in statics may outlive every
-/// other static.
+/// for few page tables: blocks of less are cut from slabs of several. Where more is free than in use and yet nothing fits,
+/// as for a tensor that grows from size to size, free blocks go back first. Never destroyed: tensors in statics may outlive
+/// every other static.
 class BlockCache {
  public:
   static BlockCache& instance() {
@@ -70,12 +73,11 @@ class BlockCache {
   std::byte* take(std::size_t bytes) {
     const std::scoped_lock lock(mutex_);
     const auto [size, index] = class_of(std::min(bytes, most_bytes));
-    if (auto& blocks = free_[index].blocks; !blocks.empty()) {
-      std::byte* block = blocks.back();
-      blocks.pop_back();
-      return block;
+    std::byte* block = free_[index].pop();
+    if (block == nullptr) {
+      if (size >= huge_page && held_ - used_ > std::max(used_, least_idle)) release_all();
+      block = fresh(size);
     }
-    std::byte* block = fresh(size);
     if (block == nullptr) {
       release_all();
       block = fresh(size);
@@ -84,14 +86,16 @@ class BlockCache {
       throw OutOfMemory("out of memory: asked for " + in_mebibytes(size) + ", tensors hold " + in_mebibytes(held_),
                         held_);
     }
+    used_ += size;
     return block;
   }
   void give(std::byte* block, std::size_t bytes) {
     const auto [size, index] = class_of(bytes);
     const std::scoped_lock lock(mutex_);
+    used_ -= size;
     if (cache_blocks) {
       free_[index].size = size;
-      free_[index].blocks.push_back(block);
+      free_[index].push(block);
     } else {
       held_ -= size;
       std::free(block);
@@ -111,9 +115,21 @@ class BlockCache {
     std::size_t cut = 0;   ///< bytes that are in blocks
     std::size_t idle = 0;  ///< of those, bytes in free ones: counted when slabs are looked through
   };
+  /// Each free block begins with the address of the next, so that freeing one takes no memory.
   struct FreeList {
     std::size_t size = 0;
-    std::vector<std::byte*> blocks;
+    std::byte* first = nullptr;
+
+    static std::byte* after(const std::byte* block) {
+      std::byte* next;
+      std::memcpy(&next, block, sizeof next);
+      return next;
+    }
+    void push(std::byte* block) {
+      std::memcpy(block, &first, sizeof first);
+      first = block;
+    }
+    std::byte* pop() { return first == nullptr ? nullptr : std::exchange(first, after(first)); }
   };
 
   /// A block from the system or from a slab, or null.
@@ -150,15 +166,20 @@ class BlockCache {
     for (auto& [pages, slab] : slabs_) slab.idle = 0;
     for (const FreeList& each : free_) {
       if (each.size >= huge_page) continue;
-      for (std::byte* block : each.blocks) slab_of(block).idle += each.size;
+      for (std::byte* block = each.first; block != nullptr; block = FreeList::after(block)) {
+        slab_of(block).idle += each.size;
+      }
     }
     for (FreeList& each : free_) {
-      std::erase_if(each.blocks, [&](std::byte* block) {
-        if (each.size < huge_page) return slab_of(block).idle == slab_of(block).cut;
-        munmap(block, whole_pages(each.size));
-        held_ -= whole_pages(each.size);
-        return true;
-      });
+      FreeList all = std::exchange(each, FreeList{.size = each.size});
+      while (std::byte* block = all.pop()) {
+        if (each.size >= huge_page) {
+          munmap(block, whole_pages(each.size));
+          held_ -= whole_pages(each.size);
+        } else if (slab_of(block).idle < slab_of(block).cut) {
+          each.push(block);
+        }
+      }
     }
     for (auto slab = slabs_.begin(); slab != slabs_.end();) {
       if (slab->second.idle < slab->second.cut) {
@@ -176,7 +197,8 @@ class BlockCache {
   std::array<FreeList, class_count> free_;
   std::map<std::byte*, Slab> slabs_;                          ///< by their first byte
   std::map<std::byte*, Slab>::iterator open_ = slabs_.end();  ///< the one that blocks are cut from
-  std::size_t held_ = 0;
+  std::size_t held_ = 0;                                      ///< bytes that the system has given
+  std::size_t used_ = 0;                                      ///< of those, bytes of blocks in use
 };
 
 }  // namespace

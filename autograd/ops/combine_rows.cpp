@@ -1,7 +1,5 @@
 // y[t] = Σ_r w[t, r]·rows[row_of[t, r]], in order of r
 // drows[row_of[t, r]] = w[t, r]·dy[t],  dw[t, r] = ⟨dy[t], rows[row_of[t, r]]⟩
-#include <vector>
-
 #include "autograd/cpu/elementwise.hpp"
 #include "autograd/cpu/indices.hpp"
 #include "autograd/ops/op.hpp"
@@ -31,7 +29,7 @@ void cpu::combine_rows(const Tensor& rows, const Tensor& weights, const Tensor& 
     const detail::Elements<T> from(rows), to(y);
     const auto weight_of = weights_of<T>(weights);
     parallel_ranges(tokens, 1 + detail::task / (k * width + 1), [&](std::int64_t begin, std::int64_t end) {
-      std::vector<T> in_buffer(static_cast<std::size_t>(width)), out_buffer(in_buffer.size());
+      RowBuffer<T> in_buffer(width), out_buffer(width);
       for (std::int64_t t = begin; t < end; ++t) {
         T* target = to.target(t * width, 1, out_buffer.data());
         MutableRow<T> out(target, width);
@@ -60,7 +58,7 @@ void cpu::combine_rows_backward(const Tensor& dy, const Tensor& rows, const Tens
     const detail::Elements<T> upstream(dy), from(rows), to(drows), to_weights(dweights);
     const auto weight_of = weights_of<T>(weights);
     parallel_ranges(tokens, 1 + detail::task / (k * width + 1), [&](std::int64_t begin, std::int64_t end) {
-      std::vector<T> g_buffer(static_cast<std::size_t>(width)), buffer(g_buffer.size());
+      RowBuffer<T> g_buffer(width), buffer(width);
       for (std::int64_t i = begin * k; i < end * k; ++i) {
         const Row<T> g(upstream.read(i / k * width, 1, width, g_buffer.data()), width);
         const std::int64_t at = row[i] * width;

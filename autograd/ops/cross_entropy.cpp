@@ -29,9 +29,10 @@ std::int64_t count_rows(const Tensor& targets, std::int64_t ignored, const Tenso
 
 }  // namespace
 
+/// totals (2, rows) are max x and Σ e^(x − max x), which keep digits that their lse has not where all x are far from 0.
 /// share () is 1/n, or 0 if no row counts: what each row's loss is multiplied by.
 void cpu::cross_entropy(const Tensor& logits, const Tensor& targets, std::int64_t ignored, double smoothing,
-                        Tensor& lse, Tensor& share, Tensor& loss) {
+                        Tensor& totals, Tensor& share, Tensor& loss) {
   const std::int64_t classes = logits.dim(-1), rows = targets.numel();
   visit_any_float(logits.dtype(), [&](auto type) {
     visit_index(targets.dtype(), [&](auto tag) {
@@ -43,23 +44,20 @@ void cpu::cross_entropy(const Tensor& logits, const Tensor& targets, std::int64_
       parallel_ranges(rows, rows_per_task(classes), [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t row = begin; row < end; ++row) {
           const Index target = targets.ptr<Index>()[row];
-          T& log_total = lse.ptr<T>()[row];
-          log_total = 0;
+          T &largest = totals.ptr<T>()[row], &total = totals.ptr<T>()[rows + row];
+          largest = total = 0;
           if (target == ignored) continue;
           const Stored* x = logits.ptr<Stored>() + row * classes;
-          const T largest = largest_of<T>(x, classes);
-          T total = 0;
+          largest = largest_of<T>(x, classes);
           for_lanes(x, classes, -std::numeric_limits<T>::infinity(),
                     [&](Lanes<T> block, std::int64_t) { total += (block - largest).exp().sum(); });
-          const T shifted = std::log(total);  // lse − largest
-          log_total = largest + shifted;
           T matched = convert_to<T>(x[target]) - largest;  // Σ q·x − largest
           if (smoothing != 0) {
             T even = 0;
             for_lanes(x, classes, largest, [&](Lanes<T> block, std::int64_t) { even += (block - largest).sum(); });
             matched += static_cast<T>(smoothing) * (even / static_cast<T>(classes) - matched);
           }
-          losses[static_cast<std::size_t>(row)] = shifted - matched;
+          losses[static_cast<std::size_t>(row)] = std::log(total) - matched;
         }
       });
       double sum = 0;
@@ -72,7 +70,7 @@ void cpu::cross_entropy(const Tensor& logits, const Tensor& targets, std::int64_
 }
 
 void cpu::cross_entropy_backward(const Tensor& dloss, const Tensor& logits, const Tensor& targets, std::int64_t ignored,
-                                 double smoothing, const Tensor& lse, const Tensor& share, Tensor& dlogits) {
+                                 double smoothing, const Tensor& totals, const Tensor& share, Tensor& dlogits) {
   const std::int64_t classes = logits.dim(-1), rows = targets.numel();
   visit_any_float(logits.dtype(), [&](auto type) {
     visit_index(targets.dtype(), [&](auto tag) {
@@ -90,9 +88,10 @@ void cpu::cross_entropy_backward(const Tensor& dloss, const Tensor& logits, cons
             std::fill_n(out, classes, Stored{});
             continue;
           }
+          const T largest = totals.ptr<T>()[row], part = each / totals.ptr<T>()[rows + row];
           for_lanes(logits.ptr<Stored>() + row * classes, classes, T{0}, [&](Lanes<T> block, std::int64_t first) {
-            exp_shifted(block, lse.ptr<T>()[row]);
-            block = block * each - everywhere;
+            exp_shifted(block, largest);
+            block = block * part - everywhere;
             const std::int64_t count = std::min<std::int64_t>(block.size(), classes - first);
             if (target >= first && target < first + count) block[target - first] -= at_target;
             detail::unpack_run(block.data(), count, out + first, 1);
@@ -116,13 +115,13 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets, CrossEntropyOp
     return "cross_entropy: label smoothing must be in [0, 1], got " + std::to_string(options.label_smoothing);
   });
   const Options wide = statistics_options(logits);
-  Tensor lse = empty(targets.shape(), wide);  // (…)
+  Tensor totals = empty({2, targets.numel()}, wide);
   Tensor share = empty({}, wide), loss = empty({}, wide);
-  kernel::cross_entropy(logits, targets, options.ignored, options.label_smoothing, lse, share, loss);
+  kernel::cross_entropy(logits, targets, options.ignored, options.label_smoothing, totals, share, loss);
   return record({.op = op::cross_entropy,
                  .inputs = {logits},
                  .outputs = {loss},
-                 .saved = {logits, targets, lse, share},
+                 .saved = {logits, targets, totals, share},
                  .parameters = options,
                  .backward = [](const Entry& e, const Tensors& dy) -> Tensors {
                    const auto& options = e.parameter<CrossEntropyOptions>();

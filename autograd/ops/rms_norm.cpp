@@ -1,7 +1,6 @@
-// y = x·r·w,  r = 1/√(mean x² + eps)      dx = r·(dy·w − x·r²·mean(dy·w·x)),  dw = Σ_rows dy·x·r
+// y = x·r·w,  r = 1/√(mean x² + eps)      dx = r·(dy·w − x·r·mean(dy·w·x·r)),  dw = Σ_rows dy·x·r
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
 #include "autograd/cpu/elementwise.hpp"
 #include "autograd/ops/op.hpp"
@@ -19,10 +18,10 @@ void cpu::rms_norm(const Tensor& x, const Tensor& weight, double eps, Tensor& y,
     const std::int64_t rows = x.dim(0), d = x.dim(1), row_stride = x.strides()[0];
     if (d == 0) return r.fill(0);
     const detail::Elements<T> from(x), to(y);
-    std::vector<T> w_buffer(static_cast<std::size_t>(d));
+    RowBuffer<T> w_buffer(d);
     const Row<T> w(detail::Elements<T>(weight).read(0, 1, d, w_buffer.data()), d);
     parallel_ranges(rows, rows_per_task, [&](std::int64_t begin, std::int64_t end) {
-      std::vector<T> in_buffer(w_buffer.size()), out_buffer(w_buffer.size());
+      RowBuffer<T> in_buffer(d), out_buffer(d);
       for (std::int64_t i = begin; i < end; ++i) {
         const Row<T> in(from.read(i * row_stride, 1, d, in_buffer.data()), d);
         const T scale = 1 / std::sqrt(in.square().sum() / static_cast<T>(d) + static_cast<T>(eps));
@@ -43,19 +42,19 @@ void cpu::rms_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& wei
     if (d == 0) return;
     const detail::Elements<T> from(x), upstream(dy), to(dx), to_w(dw);
     const std::int64_t blocks = (rows + rows_per_task - 1) / rows_per_task;
-    std::vector<T> parts(dw.defined() ? static_cast<std::size_t>(blocks * d) : 0);
-    std::vector<T> w_buffer(static_cast<std::size_t>(d));
+    RowBuffer<T> parts = RowBuffer<T>::Zero(dw.defined() ? blocks * d : 0);
+    RowBuffer<T> w_buffer(d);
     const Row<T> w(detail::Elements<T>(weight).read(0, 1, d, w_buffer.data()), d);
     parallel_for(blocks, [&](std::int64_t block) {
-      std::vector<T> in_buffer(w_buffer.size()), g_buffer(w_buffer.size()), out_buffer(w_buffer.size());
+      RowBuffer<T> in_buffer(d), g_buffer(d), out_buffer(d);
       for (std::int64_t i = block * rows_per_task; i < std::min(rows, (block + 1) * rows_per_task); ++i) {
         const Row<T> in(from.read(i * x.strides()[0], 1, d, in_buffer.data()), d);
         const Row<T> g(upstream.read(i * dy.strides()[0], 1, d, g_buffer.data()), d);
         const T scale = r.ptr<T>()[i];
         if (dx.defined()) {
-          const T along = scale * scale * scale * (g * w * in).sum() / static_cast<T>(d);
+          const T along = (g * w * (in * scale)).sum() / static_cast<T>(d);
           T* out = to.target(i * d, 1, out_buffer.data());
-          MutableRow<T>(out, d) = g * w * scale - in * along;
+          MutableRow<T>(out, d) = (g * w - in * scale * along) * scale;
           to.write(out, i * d, 1, d);
         }
         if (dw.defined()) MutableRow<T>(parts.data() + block * d, d) += g * in * scale;

@@ -66,7 +66,7 @@ void cpu::rope(const Tensor& x, const Tensor& turns, std::int64_t skip, RopePair
     const std::int64_t length = x.dim(1), heads = x.dim(2), width = x.dim(3), pairs = turns.dim(2);
     const Strides& stride = x.strides();
     parallel_ranges(x.dim(0) * length, 16, [&](std::int64_t begin, std::int64_t end) {
-      std::vector<T> in_buffer(static_cast<std::size_t>(width)), out_buffer(in_buffer.size());
+      RowBuffer<T> in_buffer(width), out_buffer(width);
       for (std::int64_t i = begin; i < end; ++i) {
         const T* cosine = turns.ptr<T>() + i % length * 2 * pairs;
         for (std::int64_t h = 0; h < heads; ++h) {

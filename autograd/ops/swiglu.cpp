@@ -19,7 +19,7 @@ void cpu::swiglu_backward(const Tensor& dy, const Tensor& gate, const Tensor& up
     constexpr std::int64_t width = 1024;  // columns at once, their σ in L1
     const std::int64_t d = dy.dim(1), pieces = (d + width - 1) / width;
     parallel_ranges(dy.dim(0) * pieces, 16, [&](std::int64_t begin, std::int64_t end) {
-      std::array<T, width> g_buffer, gate_buffer, up_buffer, sigma_buffer, out_buffer;
+      alignas(64) std::array<T, width> g_buffer, gate_buffer, up_buffer, sigma_buffer, out_buffer;
       for (std::int64_t i = begin; i < end; ++i) {
         const std::int64_t row = i / pieces, column = i % pieces * width;
         const std::int64_t columns = std::min(width, d - column);

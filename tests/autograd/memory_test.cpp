@@ -80,6 +80,18 @@ TEST(Memory, OfASlabGoesBackOnceNoTensorIsInIt) {
   EXPECT_LE(rest, 8U << 20) << "it holds a slab, not those of others";
 }
 
+TEST(Memory, OfATensorThatGrowsDoesNotAddUp) {
+  release_cached_memory();
+  const std::size_t before = held_memory(Device::cpu);
+  std::size_t most = 0;
+  constexpr std::int64_t mebibyte = 1 << 18;
+  for (std::int64_t size = mebibyte; size <= 256 * mebibyte; size += mebibyte) {
+    const Tensor grown = empty({size});
+    most = std::max(most, held_memory(Device::cpu) - before);
+  }
+  EXPECT_LE(most, 3U * 256 << 20);
+}
+
 #ifndef __SANITIZE_ADDRESS__  // whose allocator ends the program
 TEST(Memory, TellsWhereThereIsNone) { EXPECT_THROW(Storage(~std::size_t{0}, Device::cpu), OutOfMemory); }
 #endif

@@ -174,6 +174,36 @@ TEST(Where, PassesNaNOfTheChosenSideOnlyAndReadsAnyIndexType) {
   EXPECT_THROW(where(a, a, b), Error);
 }
 
+/// dx of x → f(x), with dy.
+Tensor slope(const std::function<Tensor(const Tensor&)>& f, Tensor x, const Tensor& dy) {
+  x.requires_grad(true);
+  Tape tape;
+  tape.backward(f(x), dy);
+  return x.grad();
+}
+
+TEST(CrossEntropy, HasTheSlopeOfWhatIsLeftOfLogitsThatAreAllFarFromZero) {
+  const std::vector<float> near = {0, 64, 32, 0}, far = {1e8F, 1e8F + 64, 1e8F + 32, 1e8F};
+  const Tensor target = from_indices(std::vector<std::int32_t>{2}, {1});
+  const auto of = [&](const std::vector<float>& logits) {
+    return slope([&](const Tensor& x) { return cross_entropy(x, target, {.label_smoothing = 0.1}); },
+                 from_vector(std::span(logits), {1, 4}), full({}, 1));
+  };
+  EXPECT_EQ(of(far).to_vector(), of(near).to_vector());
+}
+
+TEST(RmsNorm, HasItsSlopeWhereTheCubeOfItsScaleIsNoFloat) {
+  for (const float size : {1e16F, 1e-16F}) {
+    const std::vector<float> x = {size, 0, 0, 0}, dy = {1, 1, 0, 0};
+    const auto dx = slope([](const Tensor& rows) { return rms_norm(rows, ones({4}), 0); },
+                          from_vector(std::span(x), {1, 4}), from_vector(std::span(dy), {1, 4}))
+                        .to_vector();
+    const double scale = 2 / static_cast<double>(size);
+    EXPECT_NEAR(dx[0], 0, 1e-6 * scale);
+    EXPECT_NEAR(dx[1], scale, 1e-6 * scale);
+  }
+}
+
 TEST(Dropout, DrawsAMaskThatDependsOnTheStreamAndTheIndexAlone) {
   const RandomStream stream = {7, 3};
   const Tensor x = ones({100, 30}), y = dropout(x, 0.3, stream);

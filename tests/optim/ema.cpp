@@ -105,6 +105,14 @@ TEST(EMA, GoesOnFromASavedStateBitForBit) {
   EXPECT_EQ(error_of([&] { resumed.load_state(saved); }), "ema: the state to load lacks 'norm.ema'");
 }
 
+TEST(EMA, RefusesParametersThatAreNotApart) {
+  Parameters twice = some_parameters();
+  twice.push_back({"again", twice[0].value});
+  EXPECT_NE(error_of([&] { EMA refused(twice, 0.9); }).find("ema: parameters '"), std::string::npos);
+  const Parameters halves = {{"w", ones({2}).to(DType::bfloat16)}};
+  EXPECT_NE(error_of([&] { EMA refused(halves, 0.9); }).find("ema: parameter 'w' is "), std::string::npos);
+}
+
 TEST(EMA, RefusesImpossibleDecays) {
   const Parameters p = some_parameters();
   EXPECT_EQ(error_of([&] { EMA refused(p, 1); }), "ema: decay is 1, it must be in [0, 1)");
