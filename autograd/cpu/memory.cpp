@@ -24,7 +24,8 @@ constexpr std::size_t cache_line = 64;
 constexpr std::size_t page = std::size_t{1} << 16;  // a multiple of every system's
 constexpr std::size_t huge_page = std::size_t{1} << 21;
 constexpr std::size_t slab_bytes = 4 * huge_page;
-constexpr std::size_t least_idle = std::size_t{1} << 26;  ///< in free blocks, before any are given back unasked
+/// What may be held unasked: so many times the most that was ever in use (training steps come to less than twice), or this.
+constexpr std::size_t most_times_used = 3, least_held = std::size_t{1} << 26;
 
 /// Sizes that blocks are rounded up to: whole cache lines; above 4 KiB, eighths of a power of two, so that nearby sizes
 /// share blocks.
@@ -61,8 +62,8 @@ std::byte* map_pages(std::size_t size, std::size_t alignment) {
 
 /// Keeps freed blocks by size, so that training steps, which ask for the same sizes again and again, do not pay the
 /// system for fresh pages. Those are huge ones where the system has them, so that a product that reads much memory waits
-/// for few page tables: blocks of less are cut from slabs of several. Where more is free than in use and yet nothing fits,
-/// as for a tensor that grows from size to size, free blocks go back first. Never destroyed: tensors in statics may outlive
+/// for few page tables: blocks of less are cut from slabs of several. Where much more is held than was ever in use and yet
+/// nothing fits, as for a tensor that grows from size to size, free blocks go back first. Never destroyed: tensors in statics may outlive
 /// every other static.
 class BlockCache {
  public:
@@ -75,7 +76,7 @@ class BlockCache {
     const auto [size, index] = class_of(std::min(bytes, most_bytes));
     std::byte* block = free_[index].pop();
     if (block == nullptr) {
-      if (size >= huge_page && held_ - used_ > std::max(used_, least_idle)) release_all();
+      if (size >= huge_page && held_ > std::max(most_times_used * most_used_, least_held)) release_all();
       block = fresh(size);
     }
     if (block == nullptr) {
@@ -87,6 +88,7 @@ class BlockCache {
                         held_);
     }
     used_ += size;
+    most_used_ = std::max(most_used_, used_);
     return block;
   }
   void give(std::byte* block, std::size_t bytes) {
@@ -198,7 +200,7 @@ class BlockCache {
   std::map<std::byte*, Slab> slabs_;                          ///< by their first byte
   std::map<std::byte*, Slab>::iterator open_ = slabs_.end();  ///< the one that blocks are cut from
   std::size_t held_ = 0;                                      ///< bytes that the system has given
-  std::size_t used_ = 0;                                      ///< of those, bytes of blocks in use
+  std::size_t used_ = 0, most_used_ = 0;                      ///< of those, bytes of blocks in use, now and at most
 };
 
 }  // namespace
