@@ -14,7 +14,7 @@ enum class Extreme : std::uint8_t { max, min };
 /// How a router turns logits into scores: V3, V2, V4.
 enum class Score : std::uint8_t { sigmoid, softmax, sqrt_softplus };
 /// What the router's bias touches: the choice alone (V3), or the logits before the score, and with them the weights
-/// (the reference).
+/// (the preset deepseek-shakespeare).
 enum class Gate : std::uint8_t { selection_bias, biased_logits };
 /// A group of experts is worth the sum of its two best scores (V3) or its best (V2).
 enum class GroupScore : std::uint8_t { top2_sum, max };

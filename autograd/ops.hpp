@@ -91,7 +91,7 @@ struct Gating {
 /// DeepSeek's gate from logits (tokens, experts) on, with a bias (experts), which counts as a constant. Scores, weights and
 /// bias are of the logits' dtype, or float32 where that is of 16 bits.
 ///   selection_bias (V3): s = score(logits); choose the top k of s + b; weights from s, which has no bias.
-///   biased_logits (the reference): s' = score(logits + b); choose the top k of s'; weights from s', so b leaks into them.
+///   biased_logits (deepseek-shakespeare): s' = score(logits + b); choose the top k of s'; weights from s', so b leaks into them.
 /// Ties go to the lowest index. With groups, only experts of the topk_group best groups take part; the others count as
 /// −∞, so that a negative score is never beaten by a masked one (V3, arXiv 2412.19437, section 2.1.2, and its
 /// inference/model.py; V2 scores a group by its maximum). The weights are divided by their sum + 1e-20 if norm_topk_prob,

@@ -45,22 +45,30 @@ double accuracy(const Tensor& logits, const Tensor& sides) {
   return right / static_cast<double>(guess.size());
 }
 
+struct MLP : Module {
+  // In and out, the options of tensors (float32 on the CPU), the standard deviation of the weights, and whether to add a bias.
+  explicit MLP(Generator& random) : first(2, 32, random, {}, 1, true), second(32, 2, random, {}, 0.2, true) {
+    add_child("first", first);  // whose parameters are then "first.weight" and "first.bias"
+    add_child("second", second);
+  }
+  Tensor operator()(const Tensor& x) const { return second(silu(first(x))); }
+
+  Linear first, second;
+};
+
 }  // namespace
 
 int main() {
   Generator random(1);
   const Moons moons = make_moons(400, random);
 
-  // In and out, the options of tensors (float32 on the CPU), the standard deviation of the weights, and whether to add a bias.
-  Linear first(2, 32, random, {}, 1, true), second(32, 2, random, {}, 0.2, true);
-  std::vector<Parameter> parameters = first.parameters();
-  for (const Parameter& p : second.parameters()) parameters.push_back({"second." + p.name, p.value, p.decays});
-  optim::AdamW adam(parameters, {.lr = 2e-2});
+  MLP model(random);
+  optim::AdamW adam(model.parameters(), {.lr = 2e-2});
 
   for (int step = 0; step <= 300; ++step) {
     Tape tape;
-    const Tensor logits = second(silu(first(moons.points)));  // (400, 2)
-    const Tensor loss = cross_entropy(logits, moons.sides);   // ()
+    const Tensor logits = model(moons.points);               // (400, 2)
+    const Tensor loss = cross_entropy(logits, moons.sides);  // ()
     tape.backward(loss);
     adam.step();
     if (step % 50 == 0) {

@@ -93,7 +93,7 @@ Preset shakespeare_char() {
 
 Preset deepseek_shakespeare_v3() {
   Preset p{.name = "deepseek-shakespeare-v3",
-           .summary = "the reference's sizes with V3's shared rotary key and selection-only bias",
+           .summary = "the sizes of deepseek-shakespeare with V3's shared rotary key and selection-only bias",
            .model = {},
            .training = {},
            .fits_vocabulary = false};
@@ -118,7 +118,7 @@ Preset deepseek_shakespeare_v3() {
 Preset deepseek_shakespeare() {
   Preset p = deepseek_shakespeare_v3();
   p.name = "deepseek-shakespeare";
-  p.summary = "the reference, whole: per-head rotary key, biased-logit gate, untied";
+  p.summary = "the full-size variant: per-head rotary key, biased-logit gate, untied";
   p.model.rotary_key = RotaryKey::per_head;
   p.model.rope_pairs = RopePairs::rotate_half;
   p.model.gate = Gate::biased_logits;

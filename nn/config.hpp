@@ -8,7 +8,8 @@
 
 namespace folio {
 
-/// One rotary key for all heads (DeepSeek-V2/V3), or one per head, up-projected from the normed latent (the reference).
+/// One rotary key for all heads (DeepSeek-V2/V3), or one per head, up-projected from the normed latent (the reference: the
+/// PyTorch model that the preset deepseek-shakespeare follows as its authors describe it).
 enum class RotaryKey : std::uint8_t { shared, per_head };
 
 /// Everything that determines a DeepSeekLM. Keys are the reference's; the defaults are V3's ways at a small size.
