@@ -3,7 +3,7 @@
 #   bash tests/bench/compare.sh [options]
 #   --preset NAME   tiny, shakespeare-char (if not given) or deepseek-shakespeare-v3
 #   --batch N       windows per step; the preset's if not given
-#   --windows N     windows of steps, of which the median counts: 5 if not given
+#   --windows N     windows of steps, of which the median counts, each of a process of its own: 5 if not given
 #   --steps N       steps per window: 20 if not given
 #   --threads N     all cores if not given
 #   --build DIR     the build that is timed: build/release if not given
@@ -82,61 +82,66 @@ fi
 
 bench_await_quiet compare.sh  # until the load of looking for PyTorch is gone
 bench_machine "bash tests/bench/compare.sh$(bench_words "${given[@]}")"
-echo "preset $preset, $threads threads; tokens/s, median of $windows windows of $steps steps (least, most)"
+echo "preset $preset, $threads threads; tokens/s, median of $windows windows of $steps steps, taken in turn (least, most)"
 
-# Rates, one a line, on stdin → "median least most".
-middle() { sort -g | awk '{ rate[NR] = $1 } END { printf "%s %s %s\n", rate[int((NR + 1) / 2)], rate[1], rate[NR] }'; }
-declare -A rate
-# NAME: takes the rates in $work/rates.
-note() {
-  local least most
-  read -r "rate[$1]" least most < <(middle <"$work/rates")
-  printf '  %-24s %10.0f  (%.0f, %.0f)\n' "$1" "${rate[$1]}" "$least" "$most"
-}
-# NAME REASON
-missing() { printf '  %-24s does not work here: %s\n' "$1" "$2"; }
-
-# NAME ARGUMENT…: the first window warms up and does not count.
+# NAME ARGUMENT…: one window of ours or of PyTorch's; its tokens/s go to $work/NAME.rates, what it says to $work/NAME.*.
 ours() {
-  local name=$1
+  local name=$1 at=$work/$1
   shift
   rm -rf "$work/run"
-  if ! "$train" --preset "$preset" ${batch:+--batch "$batch"} --accumulate 1 --steps $(((windows + 1) * steps)) --threads "$threads" \
+  "$train" --preset "$preset" ${batch:+--batch "$batch"} --accumulate 1 --steps $((2 * steps)) --threads "$threads" \
     --data data/sample.txt --out "$work/run" --set vocab_size=$vocabulary --set log_every="$steps" --set validate_every=-1 \
-    --set sample_every=-1 "$@" >"$work/out" 2>"$work/err" </dev/null; then
-    missing "$name" "$(tail -n 1 "$work/err")" && return
-  fi
-  sed -n 's/.*"tokens_per_s":\([0-9.e+]*\).*/\1/p' "$work/run/metrics.jsonl" | tail -n "$windows" >"$work/rates"
-  note "$name"
+    --set sample_every=-1 "$@" >"$at.out" 2>"$at.err" </dev/null || return
+  sed -n 's/.*"tokens_per_s":\([0-9.e+]*\).*/\1/p' "$work/run/metrics.jsonl" | tail -n 1 >>"$at.rates"  # the first half warms up
 }
-
-# NAME ARGUMENT…
 peer() {
-  local name=$1
+  local name=$1 at=$work/$1
   shift
-  if ! env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE -u OMP_NUM_THREADS "$python" tests/bench/peer.py --preset "$preset" \
-    ${batch:+--batch "$batch"} --data data/sample.txt --windows "$windows" --steps "$steps" --threads "$threads" "$@" \
-    >"$work/out" 2>"$work/err" </dev/null; then
-    missing "$name" "$(grep -v '^ *$' "$work/err" | tail -n 1)" && return
-  fi
-  torch=$(sed -n 's/.*"torch": "\([^"]*\)".*/\1/p' "$work/out")
-  sed -n 's/.*"tokens_per_s": \[\([^]]*\)\].*/\1/p' "$work/out" | tr -d ' ' | tr , '\n' >"$work/rates"
-  note "$name"
+  env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE -u OMP_NUM_THREADS "$python" tests/bench/peer.py --preset "$preset" \
+    ${batch:+--batch "$batch"} --data data/sample.txt --windows 1 --steps "$steps" --threads "$threads" "$@" \
+    >"$at.out" 2>"$at.err" </dev/null || return
+  torch=$(sed -n 's/.*"torch": "\([^"]*\)".*/\1/p' "$at.out")
+  sed -n 's/.*"tokens_per_s": \[\([^]]*\)\].*/\1/p' "$at.out" >>"$at.rates"
 }
+names=()
+declare -A command rate
+# NAME COMMAND ARGUMENT…
+way() {
+  names+=("$1")
+  command[$1]=${*:2}
+}
+[[ $only == bf16 ]] || for gemm in onednn eigen; do way "folio f32 $gemm" ours --gemm $gemm; done
+[[ $only == f32 ]] || way 'folio bf16' ours --dtype bf16
+for dtype in "${dtypes[@]}"; do
+  way "torch $dtype eager" peer --dtype "$dtype"
+  ((eager)) || way "torch $dtype compiled" peer --dtype "$dtype" --compile
+done
 
 torch=unknown
-[[ $only == bf16 ]] || for gemm in onednn eigen; do ours "folio f32 $gemm" --gemm $gemm; done
-[[ $only == f32 ]] || ours 'folio bf16' --dtype bf16
-for dtype in "${dtypes[@]}"; do
-  peer "torch $dtype eager" --dtype "$dtype"
-  ((eager)) || peer "torch $dtype compiled" --dtype "$dtype" --compile
+export TORCHINDUCTOR_CACHE_DIR=$work/compiled  # so that it compiles once
+# In turn, so that the machine is as fast for one as for another.
+for ((window = 0; window < windows; ++window)); do
+  for name in "${names[@]}"; do
+    [[ -n ${command[$name]} ]] || continue
+    read -ra words <<<"${command[$name]}"
+    "${words[0]}" "$name" "${words[@]:1}" || command[$name]=''
+  done
+done
+for name in "${names[@]}"; do
+  if [[ -z ${command[$name]} ]]; then
+    printf '  %-24s does not work here: %s\n' "$name" "$(grep -v '^ *$' "$work/$name.err" | tail -n 1)"
+    continue
+  fi
+  read -r "rate[$name]" least most < <(sort -g "$work/$name.rates" |
+    awk '{ rate[NR] = $1 } END { printf "%s %s %s\n", rate[int((NR + 1) / 2)], rate[1], rate[NR] }')
+  printf '  %-24s %10.0f  (%.0f, %.0f)\n' "$name" "${rate[$name]}" "$least" "$most"
 done
 
 echo "ratios (PyTorch $torch)"
 for dtype in "${dtypes[@]}"; do
   for name in "folio $dtype" "folio $dtype onednn" "folio $dtype eigen"; do
-    for way in eager compiled; do
-      other="torch $dtype $way"
+    for how in eager compiled; do
+      other="torch $dtype $how"
       [[ -n ${rate[$name]:-} && -n ${rate[$other]:-} ]] || continue
       awk -v name="$name" -v other="$other" -v a="${rate[$name]}" -v b="${rate[$other]}" \
         'BEGIN { printf "  %-24s %6.2f times %s\n", name, a / b, other }'
