@@ -1,9 +1,8 @@
 // The router's bias: what balances the experts' load, and where it must not go.
 // You should see that the bias brings expert 2 in under both gates, but that only DeepSeek-V3's, which adds it to the scores
 // to choose and then forgets it, leaves the weights to the scores: 0.622 / (0.622 + 0.881) = 0.414 for expert 2. With the
-// bias among the logits expert 2 also gets a larger say in the output than that: σ(0.5 + 1) = 0.818 in place of 0.622, and so
-// 0.818 / (0.818 + 0.881) = 0.481. (The experts chosen stand in the order in
-// which they were chosen, their weights below them.)
+// bias among the logits expert 2 also gets a larger say in the output than that: σ(0.5 + 1) = 0.818, not 0.622, and so
+// 0.818 / (0.818 + 0.881) = 0.481. (The experts chosen stand in the order in which they were chosen, weights below them.)
 #include <iostream>
 
 #include "nn/router.hpp"

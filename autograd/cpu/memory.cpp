@@ -63,8 +63,8 @@ std::byte* map_pages(std::size_t size, std::size_t alignment) {
 /// Keeps freed blocks by size, so that training steps, which ask for the same sizes again and again, do not pay the
 /// system for fresh pages. Those are huge ones where the system has them, so that a product that reads much memory waits
 /// for few page tables: blocks of less are cut from slabs of several. Where much more is held than was ever in use and yet
-/// nothing fits, as for a tensor that grows from size to size, free blocks go back first. Never destroyed: tensors in statics may outlive
-/// every other static.
+/// nothing fits, as for a tensor that grows from size to size, free blocks go back first. Never destroyed: tensors in
+/// statics may outlive every other static.
 class BlockCache {
  public:
   static BlockCache& instance() {

@@ -86,7 +86,7 @@ echo "preset $preset, $threads threads; tokens/s, median of $windows windows of 
 
 # NAME ARGUMENT…: one window of ours or of PyTorch's; its tokens/s go to $work/NAME.rates, what it says to $work/NAME.*.
 ours() {
-  local name=$1 at=$work/$1
+  local at=$work/$1
   shift
   rm -rf "$work/run"
   "$train" --preset "$preset" ${batch:+--batch "$batch"} --accumulate 1 --steps $((2 * steps)) --threads "$threads" \
@@ -95,7 +95,7 @@ ours() {
   sed -n 's/.*"tokens_per_s":\([0-9.e+]*\).*/\1/p' "$work/run/metrics.jsonl" | tail -n 1 >>"$at.rates"  # the first half warms up
 }
 peer() {
-  local name=$1 at=$work/$1
+  local at=$work/$1
   shift
   env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE -u OMP_NUM_THREADS "$python" tests/bench/peer.py --preset "$preset" \
     ${batch:+--batch "$batch"} --data data/sample.txt --windows 1 --steps "$steps" --threads "$threads" "$@" \
