@@ -160,6 +160,9 @@ Tensor swiglu(const Tensor& gate, const Tensor& up);
 /// softmax(scale·q·kᵀ, masked to s ≤ t + offset)·v per head; scores are not stored. oneDNN in bfloat16: softmax is rounded.
 /// q (B, T, H, K + R), k (B, S, H, K), v (B, S, H, V), shared_key (B, S, R) common to all heads, or undefined with R = 0;
 /// S = offset + T → (B, T, H, V). Keys and values may be views, such as latents that expand gives to all heads.
+/// A query that is not finite, or that sees a key or value that is not, has no answer: NaN. A score of finite factors
+/// that overflows to −∞ weighs 0 beside finite ones; +∞, or −∞ alone, leaves NaN. So does, on a GPU, a weighted sum of
+/// values that overflows; on the CPU that channel alone is infinite.
 Tensor causal_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& shared_key, double scale,
                         std::int64_t offset = 0);
 

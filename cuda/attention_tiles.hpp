@@ -119,6 +119,15 @@ __device__ Accumulator<T> dot(const Accumulator<T>* a, const T* row, int n) {
   return sum;
 }
 
+/// 0, or NaN where one of the row's elements first, first + step, … below n is not finite.
+template <typename T>
+__device__ Accumulator<T> zero_of(const T* row, int first, int n, int step) {
+  Accumulator<T> zero = 0;
+#pragma unroll 1
+  for (int c = first; c < n; c += step) zero += 0 * wide(row[c]);
+  return zero;
+}
+
 /// sum[c] = fade·sum[c] + Σ_j weight[j]·tile[j, c] over the rows [from, rows), the lane's share of the channels. A last
 /// channel without a neighbour takes along what fills its row, into what fills the sum.
 template <typename T>

@@ -1,6 +1,8 @@
 // y_t = Σ_s p_ts·v_s, p_t = softmax over s ≤ t + offset of scale·q_t·key_s, key = [k | shared], by tiles of keys with a
 // running maximum and sum (Dao et al. 2022): memory is linear in the length. Operations bind, in float32 at least and
 // without tensor cores; they are counted for T = S, where a query sees half of the keys.
+#include <limits>
+
 #include "cuda/attention_tiles.hpp"
 
 namespace folio::FOLIO_CUDA {
@@ -9,6 +11,9 @@ namespace {
 /// Blocks of a multiprocessor: four would leave 64 registers to a thread, three leave 80, too few for float64.
 template <typename T>
 constexpr int resident = sizeof(T) == 8 ? 2 : 3;
+
+template <typename A>
+constexpr A lowest = std::numeric_limits<A>::lowest();
 
 // ── A warp's own memory, in elements ─────────────────────────────────────────────────────────────────────────────────
 template <typename A>
@@ -59,7 +64,7 @@ __global__ void __launch_bounds__(block_threads, resident<T>)
 
   if (active) load_own(q + a.q.at(b, t, h), width, query);
   clear_own(a.out, sum);
-  A top = static_cast<A>(-INFINITY), total = 0;
+  A top = lowest<A>, total = 0;  // finite: beside scores of −∞ alone, −∞ − −∞ would be NaN for good
   for (std::int64_t begin = 0; begin < block_sees; begin += a.tile) {
     const int rows = static_cast<int>(min(block_sees - begin, std::int64_t{a.tile}));
     load_keys(a, k, shared, b, h, begin, rows, keys);
@@ -68,7 +73,11 @@ __global__ void __launch_bounds__(block_threads, resident<T>)
     const int seen = static_cast<int>(min(sees - begin, std::int64_t{rows}));
     if (seen > 0) {
       A score = static_cast<A>(-INFINITY);
-      if (lane < seen) score = dot(query, keys + lane * pitch_of<T>(width), width) * static_cast<A>(a.scale);
+      if (lane < seen) {
+        const T* const key = keys + lane * pitch_of<T>(width);
+        score = dot(query, key, width) * static_cast<A>(a.scale);
+        if (score < lowest<A>) score += zero_of(key, 0, width, 1);  // of an infinite key NaN, not weight 0
+      }
       const A highest = fmax(top, warp_max(score));
       const A mine = lane < seen ? exp(score - highest) : A{0};
       const A fade = exp(top - highest);
@@ -81,6 +90,7 @@ __global__ void __launch_bounds__(block_threads, resident<T>)
     __syncthreads();
   }
   if (!active) return;
+  total += warp_sum(zero_of(sum, lane, a.out, warp_threads));  // an infinite value leaves no answer in any channel
   if (lane == 0) log_sum[head * a.queries + t] = top + log(total);
   const A share = A{1} / total;
   map_row(

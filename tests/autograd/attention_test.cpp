@@ -1,105 +1,14 @@
 #include <gtest/gtest.h>
 
-#include <cmath>
-#include <limits>
 #include <string>
 
-#include "autograd/autograd.hpp"
 #include "autograd/fault.hpp"
 #include "autograd/threads.hpp"
+#include "tests/autograd/attention_draws.hpp"
 #include "tests/relative_distance.hpp"
-#include "tests/using_provider.hpp"
 
 using namespace folio;
-
-namespace {
-
-constexpr std::int64_t batch = 2, tokens = 150, heads = 3, own = 8, rope_width = 4,
-                       out = 10;  // three blocks of queries
-
-Tensors draw(std::uint64_t seed, DType dtype = DType::float32, std::int64_t queries = tokens,
-             std::int64_t keys = tokens) {
-  Generator g(seed);
-  return {randn({batch, queries, heads, own + rope_width}, g, {dtype}), randn({batch, keys, heads, own}, g, {dtype}),
-          randn({batch, keys, heads, out}, g, {dtype}), randn({batch, keys, rope_width}, g, {dtype})};
-}
-
-Tensor attend(const Tensors& x, std::int64_t offset = 0) {
-  return causal_attention(x[0], x[1], x[2], x[3], 0.3, offset);
-}
-
-/// x with every number of token t set to `value`.
-Tensor changed(const Tensor& x, std::int64_t t, double value) {
-  Tensor y = x.clone();
-  y.slice(1, t, t + 1).fill(value);
-  return y;
-}
-
-/// Gradients of all inputs under the cotangent dy.
-Tensors gradients(const Tensors& inputs, const Tensor& dy) {
-  Tensors leaves;
-  for (const Tensor& x : inputs) leaves.push_back(x.clone().requires_grad(true));
-  Tape tape;
-  tape.backward(attend(leaves), dy);
-  Tensors all;
-  for (const Tensor& x : leaves) all.push_back(x.grad());
-  return all;
-}
-
-std::vector<double> tokens_of(const Tensor& x, std::int64_t begin, std::int64_t end) {
-  return x.slice(1, begin, end).to_vector();
-}
-
-/// Calls f(dtype) with every float of up to 32 bits under every provider of products.
-template <class F>
-void in_every_way(F&& f) {
-  for (const GemmProvider provider : gemm_providers()) {
-    const folio::testing::Using it(provider);
-    for (const DType dtype : {DType::float32, DType::bfloat16, DType::float16}) {
-      SCOPED_TRACE(std::string(name_of(dtype)) + " by " + name_of(provider));
-      f(dtype);
-    }
-  }
-}
-
-constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
-
-}  // namespace
-
-TEST(CausalAttention, AnEarlierOutputHasTheSameBitsWhateverALaterTokenHolds) {
-  in_every_way([](DType dtype) {
-    const Tensors x = draw(1, dtype);
-    const Tensor y = attend(x);
-    for (const std::int64_t t : {1, 63, 64, 100, 149}) {
-      for (const double value : {0.0, 1e30, infinity, -infinity, not_a_number}) {
-        for (std::size_t i = 0; i < x.size(); ++i) {
-          Tensors other = x;
-          other[i] = changed(x[i], t, value);
-          ASSERT_EQ(tokens_of(attend(other), 0, t), tokens_of(y, 0, t))
-              << "input " << i << " token " << t << " = " << value;
-        }
-      }
-    }
-  });
-}
-
-TEST(CausalAttention, WhatIsNotFiniteReachesEveryOutputThatSeesIt) {
-  in_every_way([](DType dtype) {
-    const Tensors x = draw(2, dtype);
-    for (const double value : {infinity, -infinity, not_a_number}) {
-      for (std::size_t i = 0; i < x.size(); ++i) {
-        Tensors other = x;
-        other[i] = changed(x[i], 70, value);
-        const Tensor y = attend(other);
-        for (double v : tokens_of(y, 70, i == 0 ? 71 : tokens)) ASSERT_TRUE(std::isnan(v)) << "input " << i;
-        if (i == 0) {
-          for (double v : tokens_of(y, 71, tokens)) ASSERT_TRUE(std::isfinite(v));
-        }
-      }
-    }
-  });
-}
+using namespace folio::testing::attention;
 
 TEST(CausalAttention, AnOutputHasNoGradientForALaterToken) {
   in_every_way([](DType dtype) {
@@ -115,17 +24,6 @@ TEST(CausalAttention, AnOutputHasNoGradientForALaterToken) {
         for (double v : tokens_of(dx[i], 0, t + 1)) some = some || v != 0;
         ASSERT_TRUE(some || (t == 0 && i != 2)) << "input " << i << " token " << t;
       }
-    }
-  });
-}
-
-TEST(CausalAttention, AGradientThatIsNotFiniteReachesOnlyWhatItsOutputSaw) {
-  in_every_way([](DType dtype) {
-    const Tensors x = draw(5, dtype);
-    const Tensors dx = gradients(x, changed(ones({batch, tokens, heads, out}, {dtype}), 70, not_a_number));
-    for (const Tensor& g : dx) {
-      for (double v : tokens_of(g, 70, 71)) ASSERT_TRUE(std::isnan(v));
-      for (double v : tokens_of(g, 71, tokens)) ASSERT_TRUE(std::isfinite(v));
     }
   });
 }
@@ -213,26 +111,12 @@ TEST(CausalAttention, TheLastQueriesAloneSeeWhatTheySawAmongAll) {
   for (std::size_t i = 0; i < all.size(); ++i) ASSERT_NEAR(all[i], last[i], 1e-13);
 }
 
-constexpr std::int64_t past = 70;
-
-/// A query for each of `heads` heads, keys, values and shared keys. Values, and maybe keys, are one for all heads: expand them.
-Tensors draw_latents(std::uint64_t seed, std::int64_t heads_count, bool one_key, DType dtype) {
-  Generator g(seed);
-  return {randn({batch, 1, heads_count, own + rope_width}, g, {dtype}),
-          randn({batch, past, one_key ? 1 : heads_count, own}, g, {dtype}), randn({batch, past, 1, out}, g, {dtype}),
-          randn({batch, past, rope_width}, g, {dtype})};
-}
-Tensors expanded(const Tensors& x) {
-  const std::int64_t heads_count = x[0].dim(2);
-  return {x[0], x[1].expand({batch, past, heads_count, own}), x[2].expand({batch, past, heads_count, out}), x[3]};
-}
-
 TEST(CausalAttention, OneQueryOfHeadsThatShareKeysAndValuesIsThatOfHeadsWithCopies) {
   in_every_way([](DType dtype) {
     const double most = dtype == DType::float32 ? 1e-6 : dtype == DType::bfloat16 ? 0x1p-8 : 0x1p-11;
     for (std::int64_t h = 1; h <= 9; ++h) {
       for (const bool one_key : {true, false}) {
-        const Tensors x = expanded(draw_latents(15, h, one_key, dtype));
+        const Tensors x = for_all_heads(draw_latents(15, h, one_key, dtype));
         const Tensors copies = {x[0], x[1].clone(), x[2].clone(), x[3]};
         const std::vector<double> y = attend(x, past - 1).to_vector();
         EXPECT_LT(folio::testing::relative_distance(y, attend(copies, past - 1).to_vector()), most) << h;
@@ -242,34 +126,6 @@ TEST(CausalAttention, OneQueryOfHeadsThatShareKeysAndValuesIsThatOfHeadsWithCopi
       }
     }
   });
-}
-
-TEST(CausalAttention, OneQueryHasNoAnswerWhereItSeesWhatIsNotFinite) {
-  in_every_way([](DType dtype) {
-    for (const double value : {infinity, -infinity, not_a_number}) {
-      for (std::size_t i = 0; i < 4; ++i) {
-        Tensors x = draw_latents(16, 6, true, dtype);
-        const bool first_head = i == 0;
-        const Tensor where = first_head ? x[i].slice(2, 0, 1) : x[i].slice(1, 30, 31);
-        where.slice(-1, 0, 1).fill(value);
-        const Tensor y = attend(expanded(x), past - 1);
-        for (double each : y.slice(2, 0, 1).to_vector())
-          ASSERT_TRUE(std::isnan(each)) << "input " << i << ": " << value;
-        for (double each : y.slice(2, 1, 6).to_vector()) ASSERT_EQ(std::isnan(each), !first_head) << "input " << i;
-      }
-    }
-  });
-}
-
-TEST(CausalAttention, OneQueryOfFiniteFactorsAnswersAsAmongManyWhereAScoreOverflows) {
-  for (const bool many : {false, true}) {
-    Tensors x = {zeros({1, 2, 1, 1}), zeros({1, 2, 1, 1}), zeros({1, 2, 1, 1})};
-    x[0].fill(1e20);
-    x[1].slice(1, 0, 1).fill(-1e20);
-    x[2].slice(1, 1, 2).fill(2);
-    if (!many) x[0] = x[0].slice(1, 1, 2);
-    EXPECT_EQ(causal_attention(x[0], x[1], x[2], {}, 1, many ? 0 : 1).to_vector().back(), 2) << many;
-  }
 }
 
 TEST(CausalAttention, TakesZeroSizesAndRefusesWhatDoesNotFit) {
