@@ -99,6 +99,8 @@ struct Gating {
 Gating choose_experts(const Tensor& logits, const Tensor& bias, const GateOptions& options);
 
 /// Where each token's chosen experts' rows lie once rows are sorted by expert (stable: by expert, then token, then rank).
+/// row_of must name each row once, as route() sees to. The CPU checks that; a GPU reports rows that do not exist, but
+/// where one is named twice, and so another never, the results hold whatever comes of it.
 struct Routing {
   Tensor offsets;       ///< (experts + 1) int32: rows of expert e are offsets[e] … offsets[e+1]
   Tensor token_of_row;  ///< (tokens·k) int32

@@ -20,6 +20,21 @@ constexpr Backend table = {allocate,
 #undef KERNEL
                            }};
 
+#ifndef FOLIO_CUDA_EMULATED
+/// Throws where this build has nothing that the GPU runs: neither its own code nor PTX for its driver to translate.
+void require_code() {
+  cudaFuncAttributes of_kernel{};
+  const cudaError_t status = cudaFuncGetAttributes(&of_kernel, some_kernel());
+  cudaGetLastError();
+  if (status != cudaErrorNoKernelImageForDevice) return check(status);
+  cudaDeviceProp gpu{};
+  check(cudaGetDeviceProperties(&gpu, 0));
+  const std::string major = std::to_string(gpu.major), minor = std::to_string(gpu.minor);
+  throw Error(std::string("device cuda: this build has no kernels for ") + gpu.name + ", compute capability " + major +
+              "." + minor + ": build with -DFOLIO_CUDA_ARCHITECTURES=" + major + minor);
+}
+#endif
+
 }  // namespace
 
 void enable() {
@@ -34,6 +49,7 @@ void enable() {
 #ifdef FOLIO_CUDA_EMULATED
   enable_backend(Device::cuda_emulated, table);
 #else
+  require_code();
   enable_backend(Device::cuda, table);
 #endif
 }

@@ -27,6 +27,9 @@ constexpr int four_resident = 4;
 constexpr int warp_threads = 32;
 constexpr unsigned all_lanes = 0xffffffffu;
 
+/// One of the kernels, all of which are compiled for the same GPUs: to ask CUDA whether it can run them.
+const void* some_kernel();
+
 /// Threads per block for n items: whole warps, few where there are few items.
 inline int threads_for(std::int64_t n) {
   return static_cast<int>(std::clamp<std::int64_t>((n + 31) / 32 * 32, warp_threads, block_threads));

@@ -76,6 +76,8 @@ __global__ void __launch_bounds__(block_threads)
 
 }  // namespace
 
+const void* some_kernel() { return reinterpret_cast<const void*>(route_count); }
+
 void entry::route(const Tensor& chosen, Tensor& offsets, Tensor& token_of_row, Tensor& row_of) {
   const std::int64_t n = chosen.numel(), chunks = blocks_for(n, chunk), k = n == 0 ? 1 : chosen.dim(1);
   const auto experts = static_cast<std::int32_t>(offsets.numel() - 1);

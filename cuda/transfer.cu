@@ -14,6 +14,7 @@ struct Pinned {
   std::byte* data = nullptr;
   std::size_t bytes = 0;
   cudaEvent_t done = nullptr;
+  std::int64_t taken = 0;  ///< when, as a count of all copies through the pool
 
   Pinned(const Pinned&) = delete;
   Pinned& operator=(const Pinned&) = delete;
@@ -32,14 +33,46 @@ std::byte* first_byte(const Tensor& x) {
 }
 std::size_t bytes_of(const Tensor& x) { return static_cast<std::size_t>(x.numel()) * size_of(x.dtype()); }
 
-/// Pinned memory that no copy is using.
+constexpr std::size_t largest_piece = std::size_t{32} << 20, most_staged = 4 * largest_piece;
+
+/// Pinned memory that no copy is using: `bytes`, or fewer where they are many. Once the pool is as large as it may be,
+/// the host waits for the largest that was taken first.
 Pinned& staging(std::size_t bytes) {
   static auto* const pool = new std::vector<Pinned*>;
-  for (Pinned* p : *pool) {
-    if (p->bytes >= bytes && cudaEventQuery(p->done) == cudaSuccess) return *p;
-    cudaGetLastError();
+  static std::size_t held = 0;
+  static std::int64_t copies = 0;
+  bytes = std::bit_ceil(std::min(bytes, largest_piece));
+  const auto serves = [&](const Pinned* p) {
+    if (p->bytes < bytes) return false;
+    const bool done = cudaEventQuery(p->done) == cudaSuccess;
+    if (!done) cudaGetLastError();
+    return done;
+  };
+  auto found = std::find_if(pool->begin(), pool->end(), serves);
+  if (found == pool->end() && held + bytes <= most_staged) {
+    found = pool->insert(pool->end(), new Pinned(bytes));
+    held += (*found)->bytes;
+  } else if (found == pool->end()) {
+    found = std::max_element(pool->begin(), pool->end(), [](const Pinned* a, const Pinned* b) {
+      return std::pair(a->bytes, b->taken) < std::pair(b->bytes, a->taken);
+    });
+    check(cudaEventSynchronize((*found)->done));
   }
-  return *pool->emplace_back(new Pinned(bytes));
+  (*found)->taken = ++copies;
+  return **found;
+}
+
+/// Puts copies of the host's bytes to the device on a stream, piece by piece; the event of the last.
+cudaEvent_t put_copies(std::byte* device, const std::byte* host, std::size_t bytes, cudaStream_t on) {
+  for (;;) {
+    const Pinned& through = staging(bytes);
+    const std::size_t piece = std::min(bytes, through.bytes);
+    std::memcpy(through.data, host, piece);
+    check(cudaMemcpyAsync(device, through.data, piece, cudaMemcpyHostToDevice, on));
+    check(cudaEventRecord(through.done, on));
+    if (piece == bytes) return through.done;
+    device += piece, host += piece, bytes -= piece;
+  }
 }
 
 // ── Complaints ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -104,14 +137,9 @@ class Ahead : public CopyFromHost {
   Ahead(const Tensor& to, const std::byte* from) : to_(to) {
     static const TransferStream beside;
     const std::scoped_lock lock(host_mutex);
-    const std::size_t bytes = bytes_of(to);
-    Pinned& through = staging(bytes);
-    std::memcpy(through.data, from, bytes);
     check(cudaEventRecord(beside.ops_so_far, stream()));
     check(cudaStreamWaitEvent(beside.stream, beside.ops_so_far));
-    check(cudaMemcpyAsync(first_byte(to), through.data, bytes, cudaMemcpyHostToDevice, beside.stream));
-    check(cudaEventRecord(through.done, beside.stream));
-    done_ = through.done;
+    done_ = put_copies(first_byte(to), from, bytes_of(to), beside.stream);
   }
   ~Ahead() override { cudaStreamWaitEvent(stream(), done_); }
   Ahead(const Ahead&) = delete;
@@ -187,10 +215,7 @@ std::shared_ptr<HostBytes> copy_of(const Tensor& x) {
 void copy_from_host(std::byte* device, const std::byte* host, std::size_t bytes) {
   if (bytes == 0) return;
   const std::scoped_lock lock(host_mutex);
-  Pinned& through = staging(bytes);
-  std::memcpy(through.data, host, bytes);
-  check(cudaMemcpyAsync(device, through.data, bytes, cudaMemcpyHostToDevice, stream()));
-  check(cudaEventRecord(through.done, stream()));
+  put_copies(device, host, bytes, stream());
 }
 
 void copy_to_host(std::byte* host, const std::byte* device, std::size_t bytes) {

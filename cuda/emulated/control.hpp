@@ -52,6 +52,7 @@ struct MemoryStatistics {
   std::size_t bytes = 0, peak_bytes = 0, capacity_bytes = 0;
   std::int64_t live = 0, allocations = 0, frees = 0;
   std::int64_t pinned_live = 0;
+  std::size_t pinned_bytes = 0;
 };
 MemoryStatistics memory_statistics();
 void reset_peak();

@@ -145,13 +145,17 @@ void* allocate_pinned(std::size_t bytes) {
   std::memset(base, 0xff, bytes);
   memory().pinned[base].bytes = bytes;
   ++memory().statistics.pinned_live;
+  memory().statistics.pinned_bytes += bytes;
   return base;
 }
 
 bool free_pinned(void* address) {
   Memory& m = memory();
-  if (m.pinned.erase(static_cast<std::byte*>(address)) == 0) return false;
+  const auto found = m.pinned.find(static_cast<std::byte*>(address));
+  if (found == m.pinned.end()) return false;
+  m.statistics.pinned_bytes -= found->second.bytes;
   --m.statistics.pinned_live;
+  m.pinned.erase(found);
   std::free(address);
   return true;
 }
