@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 
 #include "autograd/backend.hpp"
 #include "autograd/cpu/indices.hpp"
@@ -102,20 +103,30 @@ void Tensor::copy_from(const Tensor& source) {
   kernel::copy(values, *this);
 }
 
+void copy_all(std::vector<std::pair<Tensor, Tensor>> pairs) {
+  std::map<const Storage*, int> written;
+  for (const auto& [to, from] : pairs) ++written[to.storage().get()];
+  for (auto& [to, from] : pairs) {
+    const int itself = from.storage() == to.storage() ? 1 : 0;  // copy_from sees to that
+    if (const auto found = written.find(from.storage().get()); found != written.end() && found->second > itself)
+      from = from.clone();
+  }
+  for (auto& [to, from] : pairs) to.copy_from(from);
+}
+
 void Tensor::become(Options options, const char* what) {
   if (dtype() == options.dtype && device() == options.device) return;
   require(!requires_grad() || slot()->is_leaf(),
           [&] { return std::string(what) + ": " + describe(*this) + " was recorded by a tape; to() makes a copy"; });
   require_unrecorded(what);
   const auto brought = [&](const Tensor& x) { return x.detach().to(options.dtype).to(options.device); };
-  const Tensor there = brought(*this);
   Impl& mine = impl();
+  const Tensor there = brought(*this), gradient = grad().defined() ? brought(grad()) : Tensor();
   mine.storage = there.storage(), mine.offset = there.offset(), mine.strides = there.strides();
   mine.dtype = options.dtype;
   if (mine.slot == nullptr) return;
-  const Tensor gradient = mine.slot->gradient;
   mine.slot = GradientSlot::leaf(*this);
-  if (gradient.defined()) mine.slot->gradient = brought(gradient);
+  mine.slot->gradient = gradient;
 }
 
 void Tensor::move_to(Device device) { become({dtype(), device}, "move_to"); }

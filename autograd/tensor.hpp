@@ -4,6 +4,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "autograd/dtype.hpp"
@@ -92,6 +93,8 @@ class Tensor {
   void move_to(Device device);
   /// Converts this tensor of floats, under all of its handles, and its gradient to another float dtype; else as move_to.
   void convert_to(DType dtype);
+  /// The Error that both are, in the name of `what`, where they would be refused for a live tape's sake.
+  void require_unrecorded(const char* what) const;
 
   // Shorthand for the ops of the same name in autograd/ops.hpp.
   Tensor reshape(Shape shape) const;
@@ -124,12 +127,15 @@ class Tensor {
     return *impl_;
   }
   void check_access(DType dtype) const;
-  void require_unrecorded(const char* what) const;
   void become(Options options, const char* what);
   std::shared_ptr<Impl> impl_;
 };
 
 using Tensors = std::vector<Tensor>;
+
+/// Copies the second of each pair into the first, as copy_from: all of them as they were before, also where some are each
+/// other's.
+void copy_all(std::vector<std::pair<Tensor, Tensor>> pairs);
 
 /// Uninitialised; NaN-free only once a kernel has written it.
 Tensor empty(const Shape& shape, Options options = {});

@@ -43,8 +43,7 @@ std::string calmer(double lr) {
 std::optional<Validation> validate(DeepSeekLM& model, const std::vector<std::int32_t>& tokens, std::int64_t batch,
                                    const std::function<bool(std::int64_t, std::int64_t)>& goes_on) {
   const data::SequentialBatches sweep(tokens, batch, model.config().context);
-  const bool was_training = model.training();
-  model.eval();
+  const Evaluating mode(model);
   model.reset_statistics();
   Validation result;
   const std::int64_t of = (sweep.targets() + model.config().context - 1) / model.config().context;
@@ -58,7 +57,6 @@ std::optional<Validation> validate(DeepSeekLM& model, const std::vector<std::int
     if (goes_on) whole = goes_on(result.windows, of);
   }
   result.max_vio = mean_max_vio(model.statistics());
-  model.train(was_training);
   return whole ? std::optional(result) : std::nullopt;
 }
 

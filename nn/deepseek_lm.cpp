@@ -109,17 +109,23 @@ LanguageModelLoss DeepSeekLM::losses(const Tensor& ids, const Tensor& targets) {
 
 Tensor DeepSeekLM::decode(const Tensor& ids, LatentCache& cache, bool last_only) {
   const NoRecording pause;
-  check_ids(ids, cache.length());
+  const std::int64_t past = cache.length();
+  check_ids(ids, past);
   require(cache.layer_count() == config_.num_hidden_layers, [&] {
     return "DeepSeekLM: the LatentCache has " + std::to_string(cache.layer_count()) + " layers, the model " +
            std::to_string(config_.num_hidden_layers) + ": make it for this model's config";
   });
   require(!last_only || ids.dim(1) > 0,
           [] { return std::string("DeepSeekLM: decode of no tokens has no last one; give at least one"); });
-  Tensor x = embed_tokens(ids).to(cache.dtype());  // (B, n, hidden)
-  for (std::size_t i = 0; i < layers.size(); ++i) x = layers[i]->decode(x, cache.layer(static_cast<std::int64_t>(i)));
-  if (last_only) x = x.slice(1, x.dim(1) - 1, x.dim(1));
-  return head(x);
+  try {
+    Tensor x = embed_tokens(ids).to(cache.dtype());  // (B, n, hidden)
+    for (std::size_t i = 0; i < layers.size(); ++i) x = layers[i]->decode(x, cache.layer(static_cast<std::int64_t>(i)));
+    if (last_only) x = x.slice(1, x.dim(1) - 1, x.dim(1));
+    return head(x);
+  } catch (...) {
+    cache.truncate(past);
+    throw;
+  }
 }
 
 std::vector<RouterStatistics> DeepSeekLM::statistics() const {

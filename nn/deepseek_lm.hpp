@@ -64,7 +64,7 @@ class DeepSeekLM : public Module {
 
   /// Logits of the next tokens, ids (B, n), behind those in the cache, which it extends: (B, n, vocab), or (B, 1,
   /// vocab) of the last alone. Activations are of the cache's dtype. Nothing is recorded, and routers keep no statistics.
-  /// In evaluation mode only: training would drop out.
+  /// In evaluation mode only: training would drop out. Where it throws the cache holds what it held.
   Tensor decode(const Tensor& ids, LatentCache& cache, bool last_only = false);
 
   /// Per layer with experts: see DeepSeekMoE. `update_router_bias` belongs after each optimizer step.

@@ -73,10 +73,19 @@ Tensor DeepSeekMLA::decode(const Tensor& x, LatentCache::Layer& cache) const {
   const std::int64_t offset = cache.length;
   const auto [q, c_new, k_pe_new] = project(x, offset);
   cache.append(c_new, k_pe_new);
-  const std::int64_t batch = x.dim(0), n = x.dim(1), past = cache.length, heads = config_.num_attention_heads;
+  try {
+    return attend(q, cache, offset);
+  } catch (...) {
+    cache.length = offset;
+    throw;
+  }
+}
+
+Tensor DeepSeekMLA::attend(const Tensor& q, const LatentCache::Layer& cache, std::int64_t offset) const {
+  const std::int64_t batch = q.dim(0), n = q.dim(1), past = cache.length, heads = config_.num_attention_heads;
   const std::int64_t nope = config_.nope_head_dim, turned = config_.rope_head_dim, v_width = config_.v_head_dim;
   const std::int64_t latent = config_.kv_lora_rank;
-  const Tensor up = kv_b.weight.to(x.dtype()).reshape({heads, nope + v_width, latent});
+  const Tensor up = kv_b.weight.to(q.dtype()).reshape({heads, nope + v_width, latent});
   const Tensor w_uk = up.slice(1, 0, nope);                                                  // (H, nope, kv_lora)
   const Tensor w_uv = up.slice(1, nope, nope + v_width);                                     // (H, v, kv_lora)
   const Tensor q_pe = q.slice(-1, nope, nope + turned);                                      // (B, n, H, rope)

@@ -19,6 +19,12 @@ void check_rows(const char* what, const Tensor& rows, const Tensor& kept, std::i
 
 }  // namespace
 
+void LatentCache::Layer::share(const Tensor& both, std::int64_t latent) {
+  keys = both;
+  c = keys.slice(-1, 0, latent);
+  k_pe = keys.slice(-1, latent, keys.dim(-1));
+}
+
 void LatentCache::Layer::append(const Tensor& c_new, const Tensor& k_pe_new) {
   require(c_new.rank() == 3, [&] { return "LatentCache: needs c (batch, tokens, kv_lora), got " + describe(c_new); });
   check_rows("c", c_new, c, c_new.dim(1));
@@ -46,9 +52,7 @@ LatentCache::LatentCache(const DeepSeekConfig& config, std::int64_t batch, Optio
       layer.c = zeros({batch, room, latent}, options);
       layer.k_pe = zeros({batch, room, config.num_attention_heads, turned}, options);
     } else {
-      layer.keys = zeros({batch, room, latent + turned}, options);
-      layer.c = layer.keys.slice(-1, 0, latent);
-      layer.k_pe = layer.keys.slice(-1, latent, latent + turned);
+      layer.share(zeros({batch, room, latent + turned}, options), latent);
     }
     layers_.push_back(std::move(layer));
   }
@@ -62,8 +66,38 @@ LatentCache::Layer& LatentCache::layer(std::int64_t i) {
   return layers_[static_cast<std::size_t>(i)];
 }
 
-void LatentCache::clear() {
-  for (Layer& layer : layers_) layer.length = 0;
+LatentCache LatentCache::clone() const {
+  LatentCache twin(*this);
+  for (Layer& layer : twin.layers_) {
+    if (layer.keys.defined()) {
+      layer.share(layer.keys.clone(), layer.c.dim(2));
+    } else {
+      layer.c = layer.c.clone();
+      layer.k_pe = layer.k_pe.clone();
+    }
+  }
+  return twin;
+}
+
+std::int64_t LatentCache::length() const {
+  const std::int64_t first = layers_.front().length;
+  for (const Layer& layer : layers_) {
+    require(layer.length == first, [&] {
+      return "LatentCache: one layer holds " + std::to_string(first) + " tokens and another " +
+             std::to_string(layer.length) + ": truncate() it to what all of them hold";
+    });
+  }
+  return first;
+}
+
+void LatentCache::truncate(std::int64_t length) {
+  for (const Layer& layer : layers_) {
+    require(length >= 0 && length <= layer.length, [&] {
+      return "LatentCache: truncate to " + std::to_string(length) + " tokens: a layer holds " +
+             std::to_string(layer.length);
+    });
+  }
+  for (Layer& layer : layers_) layer.length = length;
 }
 
 std::size_t LatentCache::bytes() const {

@@ -20,6 +20,8 @@ class LatentCache {
     std::int64_t length = 0;
 
     std::int64_t capacity() const { return c.dim(1); }
+    /// Keeps c, `latent` wide, and k_pe beside each other in `both`.
+    void share(const Tensor& both, std::int64_t latent);
     /// Copies the next tokens' rows in, behind those in use. An Error that changes nothing if there is no room, or if
     /// batch, widths, dtype or device are not the cache's.
     void append(const Tensor& c_new, const Tensor& k_pe_new);
@@ -27,15 +29,21 @@ class LatentCache {
 
   /// Room for `capacity` tokens of each of `batch` sequences; 0 means config.context.
   LatentCache(const DeepSeekConfig& config, std::int64_t batch, Options options = {}, std::int64_t capacity = 0);
+  LatentCache(LatentCache&&) = default;
+  LatentCache& operator=(LatentCache&&) = default;
+  /// A cache of the same tokens with room of its own, so that each of the two may go on by itself.
+  LatentCache clone() const;
 
   /// Layer i, counted from 0; an Error if there is none.
   Layer& layer(std::int64_t i);
   std::int64_t layer_count() const { return static_cast<std::int64_t>(layers_.size()); }
-  std::int64_t length() const { return layers_.front().length; }
+  /// Tokens of each sequence; an Error if the layers do not hold equally many.
+  std::int64_t length() const;
   std::int64_t capacity() const { return layers_.front().capacity(); }
   DType dtype() const { return layers_.front().c.dtype(); }
-  /// Forgets all tokens; keeps the room.
-  void clear();
+  /// Forgets all tokens behind the first `length` in every layer; keeps the room. An Error if a layer holds fewer.
+  void truncate(std::int64_t length);
+  void clear() { truncate(0); }
 
   /// Bytes that the allocator handed out for this cache, and their share per token of room, over all layers.
   std::size_t bytes() const;
@@ -44,6 +52,8 @@ class LatentCache {
   static std::size_t plain_attention_bytes_per_token(const DeepSeekConfig& config, DType dtype = DType::float32);
 
  private:
+  LatentCache(const LatentCache&) = default;  // the same room: for clone(), which takes another
+
   std::vector<Layer> layers_;
 };
 

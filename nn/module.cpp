@@ -54,7 +54,9 @@ void Module::load_state(const std::map<std::string, Tensor>& state) {
              std::to_string(own.size()) + " tensors";
     });
   }
-  for (auto [name, value] : own) value.copy_from(state.at(name));
+  std::vector<std::pair<Tensor, Tensor>> pairs;
+  for (const auto& [name, value] : own) pairs.emplace_back(value, state.at(name));
+  copy_all(std::move(pairs));
 }
 
 void Module::train(bool on) {
@@ -62,8 +64,24 @@ void Module::train(bool on) {
   for (const Child& child : children_) child.module->train(on);
 }
 
+Evaluating::Evaluating(Module& module) {
+  remember(module);
+  module.eval();
+}
+
+Evaluating::~Evaluating() {
+  for (const auto& [module, training] : modes_) module->training_ = training;
+}
+
+void Evaluating::remember(Module& module) {
+  modes_.emplace_back(&module, module.training_);
+  for (const Module::Child& child : module.children_) remember(*child.module);
+}
+
 void Module::to(Device device) {
-  for (Parameter& p : parameters()) p.value.move_to(device);
+  const Parameters all = parameters();
+  for (const Parameter& p : all) p.value.require_unrecorded("to");
+  for (Parameter p : all) p.value.move_to(device);
   for (Parameter& b : buffers()) b.value.move_to(device);
 }
 
@@ -76,6 +94,7 @@ void Module::to(DType dtype) {
           return "to: weights of " + std::string(name_of(dtype)) + " do not go with '" + p.name + "', which is " +
                  describe(p.value) + ": give f32, bf16 or f16 to a module that was made in float32";
         });
+    p.value.require_unrecorded("to");
   }
   for (Parameter p : all) {
     if (p.in_halves) p.value.convert_to(dtype);

@@ -1,6 +1,7 @@
 #pragma once
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "autograd/parameter.hpp"
@@ -33,11 +34,13 @@ class Module {
   void eval() { train(false); }
   bool training() const { return training_; }
 
-  /// Brings parameters and buffers to a device, in place: every handle to them follows. Before an optimizer is made.
+  /// Brings parameters and buffers to a device, in place: every handle to them follows. Before an optimizer is made. An
+  /// Error that changes nothing while a live tape has recorded an op on one of them.
   void to(Device device);
   /// Converts the weights of products and embeddings to f32, bf16 or f16, in place, for inference: an op on activations
   /// of the same 16-bit dtype reads half the bytes and gives the same bits as it does with float32 weights, which it
-  /// rounds. All else stays as it is, float32: if it is not, an Error that changes nothing.
+  /// rounds. All else stays as it is, float32. An Error that changes nothing if it is not, or while a live tape has
+  /// recorded an op on a parameter.
   void to(DType dtype);
 
   void zero_grad();
@@ -60,10 +63,25 @@ class Module {
   };
   Parameters collect(Parameters Module::*own) const;
 
+  friend class Evaluating;
+
   Parameters parameters_;
   Parameters buffers_;
   std::vector<Child> children_;
   bool training_ = true;
+};
+
+/// Evaluation mode for as long as this lives; then the module and each below it are back in the modes that they had.
+class Evaluating {
+ public:
+  explicit Evaluating(Module& module);
+  ~Evaluating();
+  Evaluating(const Evaluating&) = delete;
+  Evaluating& operator=(const Evaluating&) = delete;
+
+ private:
+  void remember(Module& module);
+  std::vector<std::pair<Module*, bool>> modes_;
 };
 
 }  // namespace folio

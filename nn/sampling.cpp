@@ -29,19 +29,6 @@ Tensor window(const std::vector<std::int32_t>& tokens, std::int64_t longest, Dev
   return from_indices(std::span(tokens).last(static_cast<std::size_t>(n)), {1, n}).to(device);
 }
 
-/// Back to the mode that the model was in.
-class Evaluating {
- public:
-  explicit Evaluating(Module& module) : module_(module), was_training_(module.training()) { module.eval(); }
-  ~Evaluating() { module_.train(was_training_); }
-  Evaluating(const Evaluating&) = delete;
-  Evaluating& operator=(const Evaluating&) = delete;
-
- private:
-  Module& module_;
-  bool was_training_;
-};
-
 }  // namespace
 
 std::int32_t sample_token(std::span<const double> logits, const SamplingOptions& options, double u) {
@@ -79,6 +66,7 @@ std::vector<std::int32_t> generate(DeepSeekLM& model, std::span<const std::int32
                                    const GenerateOptions& options, RandomStream stream,
                                    const std::function<bool(std::int32_t)>& on_token) {
   require(!prompt.empty(), [] { return std::string("generate: the prompt is empty; it needs at least one token"); });
+  require(count >= 0, [&] { return "generate: " + std::to_string(count) + " tokens: give a number of at least 0"; });
   check(options.sampling, static_cast<std::size_t>(model.config().vocab_size));
   const NoRecording pause;
   const Evaluating mode(model);

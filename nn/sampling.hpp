@@ -24,7 +24,8 @@ std::int32_t sample_token(std::span<const double> logits, const SamplingOptions&
 
 struct GenerateOptions {
   SamplingOptions sampling = {};
-  bool cache = true;  ///< decode with the latent cache; otherwise a full forward pass for each token
+  bool cache =
+      true;  ///< decode with the latent cache; otherwise a full forward pass for each token, which routers count
 };
 
 /// `count` tokens that continue the prompt (at least one token). Token i is drawn with element i of `stream`, so equal

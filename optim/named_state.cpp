@@ -22,7 +22,9 @@ void load_named(const char* who, const std::vector<std::pair<std::string, Tensor
     require(known.contains(name),
             [&, &name = name] { return where + ": the state to load has an unknown '" + name + "'"; });
   }
-  for (auto [name, value] : mine) value.copy_from(state.at(name).to(value.dtype()).to(value.device()));
+  std::vector<std::pair<Tensor, Tensor>> pairs;
+  for (const auto& [name, value] : mine) pairs.emplace_back(value, state.at(name));
+  copy_all(std::move(pairs));
 }
 
 }  // namespace folio::optim

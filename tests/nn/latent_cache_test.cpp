@@ -32,7 +32,7 @@ struct System {
   Tensor table;  ///< (B, vocabulary, hidden): what each token is in each sequence
   LatentCache cache;
   std::size_t bytes;
-  int appended = 0, chunks_behind_others = 0, refused = 0, cleared = 0, rewound = 0, filled = 0;
+  int appended = 0, chunks_behind_others = 0, refused = 0, cleared = 0, rewound = 0, filled = 0, forked = 0;
 
   Tensor inputs(const Ids& ids) const {  // (B, T, hidden)
     const auto n = static_cast<std::int64_t>(ids.size());
@@ -134,6 +134,19 @@ struct Clear : Step {
   void show(std::ostream& out) const override { out << "clear"; }
 };
 
+/// Goes on with a clone, behind which the cache itself is overwritten.
+struct Fork : Step {
+  explicit Fork(const Model&) {}
+  void act(const Model& before, System& s) const override {
+    LatentCache twin = s.cache.clone();
+    std::swap(twin, s.cache);
+    twin.clear();
+    s.decode(Ids(static_cast<std::size_t>(twin.capacity()), 0), twin);
+    s.forked += !before.ids.empty();
+  }
+  void show(std::ostream& out) const override { out << "fork"; }
+};
+
 /// Goes back to an earlier token.
 struct Rewind : Step {
   std::int64_t length;
@@ -141,7 +154,7 @@ struct Rewind : Step {
   void checkPreconditions(const Model& m) const override { RC_PRE(length <= std::ssize(m.ids)); }
   void apply(Model& m) const override { m.ids.resize(static_cast<std::size_t>(length)); }
   void act(const Model& before, System& s) const override {
-    for (int i : {0, 1}) s.cache.layer(i).length = length;
+    s.cache.truncate(length);
     s.rewound += length > 0 && length < std::ssize(before.ids);
   }
   void show(std::ostream& out) const override { out << "rewind to " << length; }
@@ -160,21 +173,23 @@ FOLIO_PROPERTY(LatentCache, DecodesAsAFullForwardOverItsTokensWhateverIsDoneToIt
   DeepSeekMLA first(c, g, {DType::float64}), second(c, g, {DType::float64});
   randomize(first, draw);
   randomize(second, draw);
-  const LatentCache cache(c, batch, {DType::float64}, capacity);
+  LatentCache cache(c, batch, {DType::float64}, capacity);
   const bool per_head = c.rotary_key == RotaryKey::per_head;
   const std::int64_t numbers = c.kv_lora_rank + c.rope_head_dim * (per_head ? c.num_attention_heads : 1);
-  RC_ASSERT(cache.bytes() == static_cast<std::size_t>(2 * batch * capacity * numbers) * sizeof(double));
-  System system{first, second, draw.normal({batch, vocabulary, c.hidden_size}), cache, cache.bytes()};
+  const std::size_t bytes = cache.bytes();
+  RC_ASSERT(bytes == static_cast<std::size_t>(2 * batch * capacity * numbers) * sizeof(double));
+  System system{first, second, draw.normal({batch, vocabulary, c.hidden_size}), std::move(cache), bytes};
   const Model start{capacity, {}};
   const auto commands = *rc::gen::resize(
       24, rc::state::gen::commands(
-              start, rc::state::gen::execOneOfWithArgs<Append, Append, Append, Overflow, Clear, Rewind>()));
+              start, rc::state::gen::execOneOfWithArgs<Append, Append, Append, Overflow, Clear, Rewind, Fork>()));
   rc::state::runAll(commands, start, system);
   shares.note("of several chunks", system.appended > 1, 50);
   shares.note("with a chunk of several tokens behind others", system.chunks_behind_others > 0, 25);
   shares.note("filled", system.filled > 0, 10);
   shares.note("refused", system.refused > 0, 40);
   shares.note("cleared", system.cleared > 0, 25);
+  shares.note("forked", system.forked > 0, 15);
   shares.note("rewound", system.rewound > 0, 15);
   shares.note("with one rotary key per head", per_head, 30);
   shares.note("with queries compressed", c.q_lora_rank > 0, 30);

@@ -154,6 +154,26 @@ TEST(LM, DecodeRefusesNoTokensWhoseLastIsWantedAndACacheOfAnotherDepth) {
   EXPECT_EQ(other.length(), 0);
 }
 
+TEST(LM, ADecodeThatThrowsLeavesEveryLayerOfTheCacheAsItWas) {
+  const DeepSeekConfig c = small_config();
+  Generator g(1);
+  DeepSeekLM model(c, g, wide);
+  model.eval();
+  LatentCache cache = model.make_cache(1), undisturbed = model.make_cache(1), small = model.make_cache(1, 3);
+  const Tensor two = zeros({1, 2}, {DType::int32});
+  for (LatentCache* each : {&cache, &undisturbed, &small}) model.decode(two, *each);
+  const auto room = std::exchange(cache.layer(1), small.layer(1));  // for one token more
+  EXPECT_NE(error_of([&] { model.decode(two, cache); }).find("do not fit"), std::string::npos);
+  cache.layer(1) = room;
+  EXPECT_EQ(cache.length(), 2);
+  EXPECT_EQ(model.decode(two, cache).to_vector(), model.decode(two, undisturbed).to_vector());
+  cache.layer(0).length = 3;
+  EXPECT_NE(error_of([&] { model.decode(two, cache); }).find("holds 3 tokens and another 4"), std::string::npos);
+  EXPECT_NE(error_of([&] { cache.truncate(4); }).find("truncate to 4 tokens: a layer holds 3"), std::string::npos);
+  cache.truncate(3);
+  EXPECT_EQ(cache.length(), 3);
+}
+
 FOLIO_PROPERTY(LM, ALaterTokenLeavesEarlierLogitsAsTheyWere) {
   Draw draw(seed);
   const DeepSeekConfig c = drawn_config(draw);

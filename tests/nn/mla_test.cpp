@@ -243,7 +243,7 @@ FOLIO_PROPERTY(MLA, AbsorbedDecodeEqualsTheFullForwardForAnyChunking) {
         RC_ASSERT(difference < (dtype == DType::float64 ? 1e-10 : 1e-4));
         several_behind_others = several_behind_others || (at > 0 && n > 1);
         at += n;
-        RC_ASSERT(cache.length() == at);
+        RC_ASSERT(cache.layer(0).length == at);
       }
       note_variant(shares, v);
       shares.note("of several sequences", batch > 1, 50);
@@ -299,9 +299,21 @@ TEST(MLA, AFullCacheRefusesAndClearForgets) {
   const Tensor x = draw.normal({1, 2, c.hidden_size});
   const Tensor first = m->decode(x, cache.layer(0));
   EXPECT_THROW(m->decode(x, cache.layer(0)), Error);
-  EXPECT_EQ(cache.length(), 2);
+  EXPECT_EQ(cache.layer(0).length, 2);
   cache.clear();
   EXPECT_EQ(m->decode(x, cache.layer(0)).to_vector(), first.to_vector());
+}
+
+TEST(MLA, ADecodeThatThrowsLeavesTheCacheAsItWas) {
+  Draw draw(1);
+  const DeepSeekConfig c = small_config();
+  const auto m = module_of(c, draw);
+  LatentCache cache(c, 1, {DType::float64});
+  const Tensor x = draw.normal({1, 2, c.hidden_size});
+  m->decode(x, cache.layer(0));
+  m->o.weight = zeros({3, 3}, {DType::float64});
+  EXPECT_THROW(m->decode(x, cache.layer(0)), Error);
+  EXPECT_EQ(cache.layer(0).length, 2);
 }
 
 TEST(MLA, ACacheWithRoomForLessThanNothingIsRefused) {

@@ -1,8 +1,10 @@
 #include <gtest/gtest.h>
 
+#include "autograd/tape.hpp"
 #include "nn/embedding.hpp"
 #include "nn/linear.hpp"
 #include "nn/rms_norm.hpp"
+#include "tests/error_of.hpp"
 
 namespace folio {
 namespace {
@@ -110,6 +112,43 @@ TEST(Module, RefusesAStateThatDoesNotFitAndChangesNothing) {
   }
   EXPECT_EQ(model.pair.first.weight.to_vector(), before);
   EXPECT_EQ(refusal(model, state), "accepted");
+}
+
+TEST(Module, LoadsItsOwnTensorsInAnotherOrder) {
+  Generator g(1);
+  struct Twins : Module {
+    explicit Twins(Generator& g) : a(2, 2, g), b(2, 2, g) {
+      add_child("a", a);
+      add_child("b", b);
+    }
+    Linear a, b;
+  } twins(g);
+  const auto a = twins.a.weight.to_vector(), b = twins.b.weight.to_vector();
+  auto state = twins.state();
+  std::swap(state["a.weight"], state["b.weight"]);
+  twins.load_state(state);
+  EXPECT_EQ(twins.a.weight.to_vector(), b);
+  EXPECT_EQ(twins.b.weight.to_vector(), a);
+}
+
+TEST(Module, IsConvertedWholeOrNotAtAll) {
+  Model model(1);
+  Tape tape;
+  const Tensor y = model.norm(ones({1, 3}));  // the last parameter
+  EXPECT_NE(error_of([&] { model.to(DType::bfloat16); }).find("to: a live tape has recorded an op on"),
+            std::string::npos);
+  EXPECT_EQ(model.pair.first.weight.dtype(), DType::float32);
+}
+
+TEST(Module, EvaluatingEndsInTheModesBefore) {
+  Model model(1);
+  model.pair.second.eval();
+  {
+    const Evaluating mode(model);
+    EXPECT_FALSE(model.training() || model.pair.first.training());
+  }
+  EXPECT_TRUE(model.training() && model.pair.first.training());
+  EXPECT_FALSE(model.pair.second.training());
 }
 
 TEST(Module, LoadsAcrossFloatTypes) {

@@ -126,9 +126,14 @@ TEST(Generate, StreamsItsTokensAndStopsWhenTold) {
 
 TEST(Generate, LeavesTheModelInItsModeAndChecksItsArguments) {
   const auto model = model_of(1);
+  model->layers[0]->eval();
   generate(*model, Ids{1}, 2, {}, {1, 2});
   EXPECT_TRUE(model->training());
+  EXPECT_FALSE(model->layers[0]->training());
+  model->train();
   EXPECT_EQ(model->statistics()[0].tokens, 0) << "training counts are untouched";
+  EXPECT_THROW(generate(*model, Ids{1}, -1, {}, {1, 2}), Error);
+  EXPECT_EQ(generate(*model, Ids{1}, 0, {}, {1, 2}), Ids{});
   EXPECT_THROW(generate(*model, Ids{}, 2, {}, {1, 2}), Error);
   EXPECT_THROW(generate(*model, Ids{11}, 2, {}, {1, 2}), Error);
   EXPECT_THROW(generate(*model, Ids{1}, 2, {.sampling = {.top_p = 2}}, {1, 2}), Error);
