@@ -101,10 +101,11 @@ Tensor DeepSeekMoE::decode(const Tensor& x) const {
 Tensor DeepSeekMoE::operator()(const Tensor& x, Auxiliary* auxiliary) {
   const Tensor rows = rows_of(x);  // (N, hidden)
   const Gating gating = gate(rows);
-  count_scores(gating.scores);  // before the loads: whoever has waited for those has these too
+  HostCopy entropy = entropy_of(gating.scores);  // before the loads: whoever has waited for those has this too
   const Routing routing = route(gating.chosen, config_.num_routed_experts);
-  count_loads(routing);
+  HostCopy offsets(routing.offsets);
   const Tensor y = mix(rows, gating, routing);  // (N, hidden)
+  count(rows.dim(0), std::move(offsets), std::move(entropy));
   if (auxiliary != nullptr && training() && config_.sequence_loss_alpha > 0 && x.numel() > 0) {
     const Tensor scores = gating.scores.reshape({x.dim(0), x.dim(1), config_.num_routed_experts});
     auxiliary->terms.push_back(sequence_balance_loss(scores, config_.num_active_experts, config_.sequence_loss_alpha));
@@ -112,21 +113,19 @@ Tensor DeepSeekMoE::operator()(const Tensor& x, Auxiliary* auxiliary) {
   return y.reshape(x.shape());
 }
 
-void DeepSeekMoE::count_scores(const Tensor& scores) {
+HostCopy DeepSeekMoE::entropy_of(const Tensor& scores) const {
   const NoRecording pause;
   const Tensor p = normalized(scores.detach());
-  HostCopy entropy(negate(sum(p * log(p + 1e-20))));
-  const std::scoped_lock lock(counting_);
-  counts().total.tokens += scores.dim(0);
-  counts().entropies.push_back(std::move(entropy));
+  return HostCopy(negate(sum(p * log(p + 1e-20))));
 }
 
-void DeepSeekMoE::count_loads(const Routing& routing) {
-  HostCopy offsets(routing.offsets);
+void DeepSeekMoE::count(std::int64_t tokens, HostCopy offsets, HostCopy entropy) {
   const std::scoped_lock lock(counting_);
   Counts& now = counts();
   if (now.offsets.size() >= 64) now.drain();
+  now.total.tokens += tokens;
   now.offsets.push_back(std::move(offsets));
+  now.entropies.push_back(std::move(entropy));
 }
 
 void DeepSeekMoE::Counts::drain() {
@@ -161,13 +160,13 @@ RouterStatistics DeepSeekMoE::update_bias() {
   require(training(),
           [] { return std::string("DeepSeekMoE: the router bias moves only while training; call train() first"); });
   const RouterStatistics step = statistics();
-  reset_statistics();
   if (step.tokens == 0) return step;
   Tensor& bias = gate.e_score_correction_bias;
   const std::span<const float> before = bias_.read(bias);
   std::vector<float> values(before.begin(), before.end());
   scheme_->update(values, step.loads);
   bias_.write(bias, values);
+  reset_statistics();
   return step;
 }
 

@@ -69,7 +69,8 @@ class DeepSeekMoE : public Module {
   Tensor decode(const Tensor& x) const;
 
   /// Counts since the last reset, kept apart for training and evaluation; these are of the present mode. They are locked,
-  /// so that several threads may evaluate one model.
+  /// so that several threads may evaluate one model. A layer whose pass fails has not counted it; those before it have, so
+  /// that a model's pass that failed is forgotten by a reset.
   RouterStatistics statistics() const;
   void reset_statistics();
 
@@ -96,8 +97,9 @@ class DeepSeekMoE : public Module {
   Tensor rows_of(const Tensor& x) const;
   /// What the experts make of the rows (N, hidden).
   Tensor mix(const Tensor& rows, const Gating& gating, const Routing& routing) const;
-  void count_scores(const Tensor& scores);
-  void count_loads(const Routing& routing);
+  /// Σ over tokens of −Σ p log p with p = s/Σs.
+  HostCopy entropy_of(const Tensor& scores) const;
+  void count(std::int64_t tokens, HostCopy offsets, HostCopy entropy);
 
   DeepSeekConfig config_;
   std::unique_ptr<KeptScheme> scheme_;

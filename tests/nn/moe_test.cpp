@@ -347,6 +347,23 @@ TEST(MoE, CountsLoadsPerModeAndMovesTheBiasOncePerStep) {
       << "no tokens, no step";
 }
 
+TEST(MoE, WhatFailsIsNotCountedAndASchemeThatFailsTakesNoLoads) {
+  struct Failing : BiasScheme {
+    void update(std::span<float>, std::span<const std::int64_t>) override { throw Error("no"); }
+  };
+  Draw draw(1);
+  const auto m = module_of(small_config(), draw);
+  const Tensor x = draw.normal({1, 5, small_config().hidden_size}), down = m->experts.down;
+  m->experts.down = zeros({1, 1, 1}, {DType::float64});
+  EXPECT_THROW((*m)(x), Error);
+  EXPECT_EQ(m->statistics().tokens, 0);
+  m->experts.down = down;
+  (*m)(x);
+  m->set_bias_scheme(std::make_unique<Failing>());
+  EXPECT_THROW(m->update_bias(), Error);
+  EXPECT_EQ(m->statistics().tokens, 5);
+}
+
 TEST(MoE, EntropyIsThatOfTheNormalisedScores) {
   Draw draw(1);
   const DeepSeekConfig c = small_config();
