@@ -461,7 +461,7 @@ GradcheckReport gradcheck(const std::function<Tensors(const Tensors&)>& f, const
   Tensors arguments, leaves;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const Tensor& x = inputs[i];
-    require(!x.defined() || x.dtype() != DType::float32, [&] {
+    require(!x.defined() || !is_float(x.dtype()) || x.dtype() == DType::float64, [&] {
       return "gradcheck: input " + std::to_string(i) + " is " + describe(x) +
              ": finite differences need float64; convert it with to(DType::float64)";
     });

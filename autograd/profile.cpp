@@ -110,6 +110,10 @@ void Profile::recorded(const Record& record) {
 
 void Profile::begin_backward(const Entry& entry) {
   if (!section_) return;
+  if (backward_) {  // a tape within this op, whose backward is part of it
+    ++within_;
+    return;
+  }
   release_kernels(Span::Kind::loose);
   backward_cost_ = backward_cost(entry);
   moves_ = false;
@@ -118,6 +122,10 @@ void Profile::begin_backward(const Entry& entry) {
 
 void Profile::end_backward() {
   if (!backward_) return;
+  if (within_ > 0) {
+    --within_;
+    return;
+  }
   add({Span::Kind::backward, backward_->name, backward_->start, now() - backward_->start},
       moves_ ? backward_cost_ : Cost{});
   backward_.reset();

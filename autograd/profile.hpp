@@ -78,6 +78,7 @@ class Profile {
   std::vector<Span> spans_;
   std::map<Key, Total> totals_;
   std::optional<Open> section_, backward_;
+  int within_ = 0;  ///< backward steps of inner tapes that are open in backward_
   Cost backward_cost_;
   bool moves_ = false;         ///< whether a kernel has run on the present way back: a view's has none, and no cost
   std::vector<Open> kernels_;  ///< running, outermost first

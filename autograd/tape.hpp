@@ -38,8 +38,9 @@ class Entry;
 struct TapeScope;
 
 /// Given the gradients of an entry's outputs (never undefined), returns those of its inputs, in order; undefined where
-/// `entry.needs(i)` is false; with them, what it took by `entry.take_gathered(i)`. Output gradients are read-only, since other gradients may share their storage: an Error
-/// where one was changed in place. A tape opened inside records, for what is to be computed again.
+/// `entry.needs(i)` is false; with them, what it took by `entry.take_gathered(i)`. Output gradients are read-only, since
+/// other gradients may share their storage: an Error where one was changed in place. A tape opened inside records, for
+/// what is to be computed again.
 using Backward = Tensors (*)(const Entry& entry, const Tensors& output_gradients);
 
 /// One op that ran, as data: what it was, what it read and made, what it saved, and how to go back.

@@ -101,6 +101,29 @@ TEST(Profile, TakesOpsWithoutKernelsOfTheirOwnAndInputsThatAreNotThere) {
   EXPECT_LE(profile.seconds(Kind::forward) + profile.seconds(Kind::loose), profile.seconds(Kind::section));
 }
 
+TEST(Profile, GivesAnOpWhatATapeInItsBackwardDoes) {
+  const Tensor x = ones({3}).requires_grad(true);
+  const Profile profile;
+  ProfileSection part;
+  part.next("step");
+  Tape tape;
+  const Tensor y = record({.op = OpName{"checkpoint"},
+                           .inputs = {x},
+                           .outputs = {ones({3})},
+                           .saved = {x.detach()},
+                           .backward = [](const Entry& entry, const Tensors& dy) -> Tensors {
+                             const Tensor again = entry.saved(0).detach().requires_grad(true);
+                             Tape inner;
+                             inner.backward(sum(exp(again) * dy[0]));
+                             return {again.grad()};
+                           }});
+  tape.backward(sum(y));
+  part.end();
+  EXPECT_EQ(profile.total(Kind::backward, "checkpoint").calls, 1);
+  EXPECT_EQ(profile.total(Kind::backward, "exp").calls, 0);
+  EXPECT_EQ(profile.total(Kind::backward, "sum").calls, 1) << "the outer one alone";
+}
+
 TEST(Profile, SeesNothingOutsideItsScopeAndItsSections) {
   Model model;
   const Profile profile(2);
