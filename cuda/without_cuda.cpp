@@ -7,9 +7,8 @@ namespace folio::cuda {
 
 void enable() {
   throw Error(
-      "device cuda: this build has no CUDA backend, since there was no nvcc 12.5 with cuBLAS; "
-      "device cuda-emulated runs the same "
-      "kernels on the CPU");
+      "device cuda: this build has no CUDA backend: there was no nvcc 12.5 with cuBLAS, or FOLIO_CUDA was OFF; "
+      "device cuda-emulated runs the same kernels on the CPU");
 }
 
 constexpr GpuClock gpu_clock = {};

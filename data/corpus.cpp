@@ -17,7 +17,7 @@ namespace {
 /// `text`, of more than first(n) characters, cut behind the first first(n) of its n.
 template <class First>
 SplitText cut(std::string_view text, First&& first) {
-  require(!text.empty(), [] { return std::string("text: empty: give one with characters in it"); });
+  require(!text.empty(), [] { return std::string("text: empty: give one with more characters"); });
   const auto n = static_cast<std::int64_t>(decode_utf8(text).size());
   const auto begins = [&](std::size_t byte) { return begins_character(text[byte]); };
   auto character_starts = views::iota(std::size_t{0}, text.size()) | views::filter(begins);

@@ -18,7 +18,7 @@ struct TensorFile {
 /// descending dtype width, then name, and metadata holds {"format": "pt"}. An Error names the file if it cannot be written.
 void save_safetensors(const std::filesystem::path& path, const TensorFile& file);
 
-/// Reads a file of float32, float64, int32 and int64 tensors. Anything that does not add up (header too long, broken
+/// Reads a file of tensors of any DType. Anything that does not add up (header too long, broken
 /// JSON, a name twice, offsets that leave a hole, overlap or run backwards, a size that is not shape × dtype, bytes left
 /// over) is an Error that names the file, the tensor and the reason.
 TensorFile load_safetensors(const std::filesystem::path& path);

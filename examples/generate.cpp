@@ -61,7 +61,7 @@ int main(int argc, char** argv) {
   return run_program(app, argc, argv, [&] {
     options.cache = !no_cache;
     const Device place = chosen_device(device);
-    if (gemm) set_gemm_provider(*gemm);
+    choose_products(place, gemm, false);
     if (threads) set_num_threads(*threads);
     require(!from.empty(), [] { return std::string("--from is empty; give the --out folder of a train run"); });
     require(prompt != "", [] { return std::string("--prompt is empty; give at least one character"); });

@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
+#include <limits>
 #include <string>
+#include <string_view>
 
 #include "autograd/error.hpp"
 
@@ -26,13 +29,53 @@ MemoryEstimate estimated_memory(const Preset& preset) {
                         static_cast<double>(c.context)};
 }
 
-double available_memory() {
-  std::ifstream lines("/proc/meminfo");
+namespace {
+
+/// The number behind `key` in a file of lines "KEY NUMBER …"; `otherwise` where there is none.
+double number_in(const std::filesystem::path& file, std::string_view key, double otherwise) {
+  std::ifstream lines(file);
   std::string name;
-  for (double kibibytes = 0; lines >> name >> kibibytes; lines.ignore(80, '\n')) {
-    if (name == "MemAvailable:") return 1024 * kibibytes;
+  for (double number = 0; lines >> name >> number; lines.ignore(80, '\n')) {
+    if (name == key) return number;
   }
-  return static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGE_SIZE));
+  return otherwise;
+}
+
+double first_number(const std::filesystem::path& file, double otherwise) {
+  double number = 0;
+  return std::ifstream(file) >> number ? number : otherwise;
+}
+
+constexpr double unlimited = std::numeric_limits<double>::infinity();
+
+/// What a control group (version 2) leaves, of which pages of files are given up where memory is short.
+double left_by(const std::filesystem::path& group) {
+  const double files =
+      number_in(group / "memory.stat", "active_file", 0) + number_in(group / "memory.stat", "inactive_file", 0);
+  return first_number(group / "memory.max", unlimited) - first_number(group / "memory.current", 0) + files;
+}
+
+/// What the groups of this process leave, each within the one above it.
+double left_by_groups(const std::filesystem::path& root) {
+  std::ifstream lines(root / "proc/self/cgroup");
+  std::string line;
+  while (std::getline(lines, line) && !line.starts_with("0::/")) {
+  }
+  double least = unlimited;
+  std::filesystem::path group = root / "sys/fs/cgroup";
+  for (const auto& part : std::filesystem::path(line.substr(std::min(line.size(), std::size_t{3})))) {
+    if (part != "/") group /= part;
+    least = std::min(least, left_by(group));
+  }
+  return least;
+}
+
+}  // namespace
+
+double available_memory(const std::filesystem::path& root) {
+  const double machine = static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGE_SIZE));
+  const double free = 1024 * number_in(root / "proc/meminfo", "MemAvailable:", machine / 1024);
+  return std::max(0.0, std::min(free, left_by_groups(root)));
 }
 
 void require_memory(const Preset& preset, double available) {

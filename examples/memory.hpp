@@ -1,4 +1,6 @@
 #pragma once
+#include <filesystem>
+
 #include "examples/presets.hpp"
 
 namespace folio::examples {
@@ -14,8 +16,9 @@ struct MemoryEstimate {
 };
 MemoryEstimate estimated_memory(const Preset& preset);
 
-/// Bytes that a new program may have: MemAvailable of Linux, or the machine's memory where that is not told.
-double available_memory();
+/// Bytes that this program may have: MemAvailable of Linux, or the machine's memory where that is not told, but no more than
+/// its control groups (a container's limit, version 2) leave. `root` stands for / in tests.
+double available_memory(const std::filesystem::path& root = "/");
 
 /// An Error that says the estimate and the largest batch that might fit, where a run cannot fit into `available` bytes.
 void require_memory(const Preset& preset, double available);

@@ -19,10 +19,11 @@ namespace folio::examples {
 constexpr int wrong_input = 2;
 
 /// A check of an option: a number that T holds whole, of at least `least`. (CLI11's own conversion takes a number that does
-/// not fit for the nearest one that does, and −1 for the largest unsigned one.)
+/// not fit for the nearest one that does, −1 for the largest unsigned one, and a number behind a zero for an octal one.)
 template <class T>
 CLI::Validator whole_number(T least) {
   const auto problem = [least](const std::string& text) -> std::string {
+    if (text.size() > 1 && text[0] == '0') return "takes a whole number without zeros in front, not '" + text + "'";
     T value{};
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (error == std::errc() && end == text.data() + text.size() && value >= least) return "";

@@ -11,12 +11,12 @@ stop() { echo "quickstart.sh: ${1//$'\n'/ }; see bash examples/quickstart.sh --h
 
 # OPTION VALUE REGEX WHAT: a value of that form.
 value_like() { [[ $2 =~ ^$3$ ]] || stop "$1 takes $4, not '$2'"; }
-from_one='0*[1-9][0-9]*' names=$(sed -n 's/.*[.]name = "\([^"]*\)".*/\1/p' examples/presets.cpp)
+from_one='[1-9][0-9]*' names=$(sed -n 's/.*[.]name = "\([^"]*\)".*/\1/p' examples/presets.cpp)
 
 # PATH, as meant in the caller's folder.
 from_caller() { (cd "$caller" && realpath -m "$1"); }
 
-install=1 out='' preset=shakespeare-cpu count=0 options=()
+install=1 out='' preset=shakespeare-cpu count=0 cuda=OFF build=build/quickstart options=()
 while (($#)); do
   case $1 in
     --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
@@ -38,10 +38,14 @@ while (($#)); do
     *)
       case $1 in
         --steps | --batch | --accumulate | --threads) value_like "$1" "$2" "$from_one" 'a whole number from 1' ;;
-        --seed) value_like "$1" "$2" '[0-9]+' 'a whole number from 0' ;;
+        --seed) value_like "$1" "$2" '(0|[1-9][0-9]*)' 'a whole number from 0' ;;
         --lr) value_like "$1" "$2" '[0.]*[1-9][0-9.]*([eE][+-]?[0-9]+)?' 'a number above 0' ;;
         --gemm) value_like "$1" "$2" '(eigen|onednn)' 'eigen or onednn' ;;
         --dtype) value_like "$1" "$2" '(f32|bf16|f16)' 'f32, bf16 or f16' ;;
+        --device)
+          value_like "$1" "$2" '(cpu|cuda)' 'cpu or cuda'
+          [[ $2 == cpu ]] || cuda=ON build=build/quickstart-cuda
+          ;;
         --set) value_like "$1" "$2" '[a-z_0-9]+=.*' 'key=value' ;;
       esac
       options+=("$1" "$2")
@@ -59,10 +63,10 @@ if [[ -z $out ]]; then
 fi
 
 ((install)) && folio_install programs
-cmake -S . -B build/quickstart -G Ninja -DCMAKE_BUILD_TYPE=Release -DFOLIO_NATIVE=ON -DFOLIO_TESTS=OFF -DFOLIO_CUDA=OFF
-cmake --build build/quickstart --parallel "$(nproc)" --target train generate
+cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DFOLIO_NATIVE=ON -DFOLIO_TESTS=OFF -DFOLIO_CUDA=$cuda
+cmake --build "$build" --parallel "$(nproc)" --target train generate
 
-programs=build/quickstart/examples
+programs=$build/examples
 ((count)) && exec "$programs/train" --preset "$preset" --count "${options[@]}"
 "$programs/train" --preset "$preset" --out "$out" "${options[@]}"
 echo

@@ -70,7 +70,8 @@ RunFolder::~RunFolder() {
   for (const char* file : run_files) std::filesystem::remove(path_ / file, ignored);
 }
 
-std::string next_folder(const std::string& stem) {
+std::string next_folder(std::string stem) {
+  while (stem.size() > 1 && stem.back() == '/') stem.pop_back();
   std::string name;
   std::error_code ignored;
   int n = 2;

@@ -31,8 +31,8 @@ class RunFolder {
   bool kept_ = false;
 };
 
-/// The first of "STEM-2", "STEM-3", … that is not there.
-std::string next_folder(const std::string& stem);
+/// The first of "STEM-2", "STEM-3", … that is not there, without slashes behind STEM.
+std::string next_folder(std::string stem);
 /// "runs/PRESET-20240607-120000", or the next folder where that is there already.
 std::filesystem::path default_run_folder(const std::string& preset);
 

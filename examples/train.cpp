@@ -88,6 +88,12 @@ Preset chosen_preset(const Arguments& a) {
   if (a.dtype) preset.model.set("dtype", *a.dtype);
   preset.model.validate();
   t.validate();
+  for (const std::string& pair : a.settings) {
+    require(t.optimizer == "muon" || !pair.starts_with("muon_"), [&] {
+      return "--set " + pair + " is for Muon, and this run's optimizer is " + t.optimizer +
+             ": give --set optimizer=muon too";
+    });
+  }
   return preset;
 }
 
@@ -177,25 +183,23 @@ int train(const Arguments& arguments, const std::vector<std::string>& command) {
     std::cout << counted(count_parameters(preset.model)) << "\n";
     return 0;
   }
-  if (arguments.gemm) set_gemm_provider(*arguments.gemm);
   const Device device = chosen_device(arguments.device);
-  require(device != Device::cpu || !arguments.tf32.value_or(false), [] {
-    return std::string("--tf32 is for matrix products on a GPU: give --device cuda or cuda-emulated too");
-  });
-  set_tf32(arguments.tf32.value_or(device == Device::cuda));
+  choose_products(device, arguments.gemm, arguments.tf32);
   if (arguments.threads) set_num_threads(*arguments.threads);
   const bool in_halves = is_half(preset.model.dtype);
 
   const data::Text text = data::find_text(arguments.data, [](std::string_view line) { std::cout << line << "\n"; });
   const auto again = arguments.out ? with_option(command, "--out", next_folder(*arguments.out)) : command;
   std::cout << data::sample_notice(text, shell_command(again)) << std::flush;
-  const data::CharTokenizer tokenizer(text.text);
+  const auto tokenizer = naming(text.place, [&] { return data::CharTokenizer(text.text); });
   if (preset.fits_vocabulary) preset.model.vocab_size = tokenizer.vocab_size();
   require(tokenizer.vocab_size() <= preset.model.vocab_size, [&] {
     return fmt::format("the text has {} different characters, more than vocab_size = {}", tokenizer.vocab_size(),
                        preset.model.vocab_size);
   });
-  const data::Corpus corpus = data::make_corpus(text.text, tokenizer, preset.model.context, preset.training.tunes());
+  const data::Corpus corpus = naming(text.place, [&] {
+    return data::make_corpus(text.text, tokenizer, preset.model.context, preset.training.tunes());
+  });
   if (device != Device::cuda) require_memory(preset, available_memory());  // a GPU tells by itself what does not fit
 
   note_interrupts();

@@ -31,6 +31,7 @@ while (($#)); do
 done
 [[ ,$only, =~ ^,((build|test|sanitize|bench),)+$ ]] || folio_stop "gpu.sh: --only takes build, test, sanitize and bench, not '$only'"
 [[ $seconds =~ ^[0-9]+(\.[0-9]+)?$ ]] || folio_stop "gpu.sh: --seconds takes a number, not '$seconds'"
+[[ -z ${FOLIO_DEPS:-} ]] || install=0  # all is carried along
 on() { [[ ,$only, == *,$1,* ]]; }
 
 # ── The GPU ──────────────────────────────────────────────────────────────────────────────────────────────────────────

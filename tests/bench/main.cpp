@@ -21,7 +21,8 @@ using namespace folio::bench;
 namespace {
 
 struct Arguments {
-  std::string device = "cpu", dtype = "f32", gemm;
+  std::string device = "cpu", dtype = "f32";
+  std::optional<std::string> gemm;
   std::optional<bool> tf32;
   int threads = 0;
   double ceilings = 0.5;
@@ -32,7 +33,6 @@ const std::map<std::string, DType> dtypes = {
     {"f32", DType::float32}, {"bf16", DType::bfloat16}, {"f16", DType::float16}};
 
 int run(const Arguments& arguments, const std::string& program, std::vector<std::string> rest) {
-  if (!arguments.gemm.empty()) set_gemm_provider(arguments.gemm);
   if (arguments.threads > 0) set_num_threads(arguments.threads);
   rest.insert(rest.begin(), program);
   int argc = static_cast<int>(rest.size());
@@ -42,10 +42,7 @@ int run(const Arguments& arguments, const std::string& program, std::vector<std:
   require(argc == 1, [&] { return std::string("unknown argument '") + argv[1] + "'"; });
 
   Place place = chosen_place(arguments.device, dtypes.at(arguments.dtype));
-  require(place.device != Device::cpu || !arguments.tf32.value_or(false), [] {
-    return std::string("--tf32 is for matrix products on a GPU: give --device cuda or cuda-emulated too");
-  });
-  set_tf32(arguments.tf32.value_or(place.device == Device::cuda));
+  examples::choose_products(place.device, arguments.gemm, arguments.tf32);
   place.settings = arguments.settings;
   measured_preset("tiny", place);  // which a wrong setting ends before anything is measured
   place.ceilings = measure_ceilings(place, arguments.ceilings);

@@ -36,8 +36,8 @@ refuses "threads beyond any processor" 'threads' "$bin/train" --preset tiny --th
 
 refuses "a missing text" 'nowhere\.txt' "$bin/train" --preset tiny --data nowhere.txt
 refuses "an empty text" 'empty\.txt' "$bin/train" --preset tiny --data empty.txt
-refuses "a text that is not UTF-8" 'UTF-8' "$bin/train" --preset tiny --data broken.txt
-refuses "a text shorter than a context" 'context' "$bin/train" --preset tiny --data short.txt
+refuses "a text that is not UTF-8" '^train: broken.txt: .*UTF-8' "$bin/train" --preset tiny --data broken.txt
+refuses "a text shorter than a context" '^train: short.txt: .*context' "$bin/train" --preset tiny --data short.txt
 refuses "an unknown preset" "no preset 'huge'; there are tiny" "$bin/train" --preset huge
 refuses "an unknown flag" '--wings' "$bin/train" --preset tiny --wings
 refuses "an unknown setting" "unknown setting 'wings'" "$bin/train" --preset tiny --set wings=2
@@ -48,6 +48,9 @@ refuses "an optimizer that is none" "optimizer must be adamw or muon, not 'sgd'"
 refuses "a rate of Muon below zero" 'muon_lr must be' "$bin/train" --preset tiny --set muon_lr=-1
 refuses "a rate of Muon that is no number" 'muon_lr takes a number' "$bin/train" --preset tiny --set muon_lr=fast
 refuses "a rate of Muon whose decay turns weights over" 'lr × weight_decay' "$bin/train" --preset tiny --set optimizer=muon --set muon_lr=11
+refuses "a rate of Muon for another optimizer" 'is for Muon, and .* adamw: give --set optimizer=muon' "$bin/train" --preset tiny --set muon_lr=1e-2
+refuses "a provider of the CPU's on a GPU" '--gemm is for matrix products on the CPU' "$bin/train" --preset tiny --device cuda-emulated --gemm eigen
+refuses "TF32 on the CPU" '--tf32 is for matrix products on a GPU' "$bin/train" --preset tiny --tf32
 refuses "a momentum of one" 'muon_momentum must' "$bin/train" --preset tiny --set muon_momentum=1
 refuses "no iterations of Muon" 'muon_iterations must be at least 1' "$bin/train" --preset tiny --set muon_iterations=0
 refuses "blocks of fewer rows than none" 'muon_block must be at least 0' "$bin/train" --preset tiny --set muon_block=-1
@@ -59,6 +62,7 @@ refuses "zero steps" 'steps' "$bin/train" --preset tiny --steps 0
 refuses "a negative learning rate" 'lr' "$bin/train" --preset tiny --lr -1
 refuses "no threads" 'thread' "$bin/train" --preset tiny --threads 0
 refuses "a number of steps that nothing holds" 'steps: takes a whole number' "$bin/train" --preset tiny --steps 99999999999999999999
+refuses "a number that might be octal" "steps: takes a whole number without zeros in front, not '010'" "$bin/train" --preset tiny --steps 010
 refuses "a negative seed" 'seed: takes' "$bin/train" --preset tiny --seed -1
 refuses "an infinite learning rate" 'lr: takes a number above 0' "$bin/train" --preset tiny --lr inf
 refuses "an infinite decay" 'weight_decay must be a number' "$bin/train" --preset tiny --set weight_decay=inf
@@ -111,6 +115,8 @@ grep -q -E '^500 tokens, [0-9.]+ tokens/s; cache: 384 bytes per token, 1024 in p
 refuses "a folder that holds a run" 'already holds a run' "$bin/train" --preset tiny --out run
 bash -c "$later" >text 2>err || fail "the command for later, '$later', does not work: $(cat err)"
 [ -s run-2/model.safetensors ] || fail "the command for later, '$later', left no run-2"
+"$bin/train" --preset tiny --steps 1 --out run/// >out 2>err && fail "a folder that holds a run, with slashes behind, is taken"
+grep -q '^once it is there: .*--out run-3' out || fail "the command for later with slashes behind the folder: $(grep once out)"
 refuses "a prompt with unknown characters" "prompt: .*'#'" "$bin/generate" --from run --prompt 'a#b'
 refuses "a prompt that is not UTF-8" 'prompt: .*UTF-8' "$bin/generate" --from run --prompt $'a\xff'
 refuses "an empty prompt" 'prompt is empty' "$bin/generate" --from run --prompt ''

@@ -14,12 +14,14 @@ refused "an unknown flag" "no option '--bogus'" --bogus
 refused "a stray word" "no option 'tiny'" tiny
 refused "an unknown preset" 'one of tiny, shakespeare-cpu, .*deepseek-shakespeare.* not .huge' --preset huge
 for option in steps batch accumulate threads; do
-  for value in 0 -1 1.5 many 1e3; do refused "--$option $value" "--$option takes a whole number from 1" --$option "$value"; done
+  for value in 0 -1 1.5 many 1e3 010; do refused "--$option $value" "--$option takes a whole number from 1" --$option "$value"; done
 done
+refused "a seed that might be octal" '--seed takes a whole number' --seed 08
 refused "a negative seed" '--seed takes a whole number' --seed=-1
 for value in 0 -1 nan inf 1e 0e5 one; do refused "--lr $value" '--lr takes a number above 0' --lr "$value"; done
 refused "a dtype that is none" '--dtype takes f32' --dtype f8
 refused "a provider that is none" '--gemm takes eigen' --gemm blas
+refused "a device that it does not build for" '--device takes cpu or cuda' --device cuda-emulated
 refused "a setting without a value" '--set takes key=value' --set steps
 refused "a missing text" "no file 'nowhere.txt'" --data nowhere.txt
 refused "a folder as the text" "no file 'tools'" --data tools
@@ -34,6 +36,7 @@ accepted() {
   echo "accepted $1"
 }
 accepted "nothing"
+accepted "a GPU" --device cuda
 accepted "an option and its value in one word" --steps=3 --set=lr=1
 for value in 1 .5 2e-3 0.001 1E2; do accepted "--lr $value" --lr $value; done
 echo text >text.txt
