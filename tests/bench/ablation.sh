@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Trains a preset with each of several variants of its settings, over several seeds, and prints a table of validation losses.
+# Trains a preset with each of several variants of its settings, over several seeds, and prints a table of what they end
+# with: the validation loss, and MaxVio, how far the loads of the routers are from even.
 #   bash tests/bench/ablation.sh [options] VARIANT VARIANT…
 # A VARIANT is what --set takes, blanks between, such as 'optimizer=muon muon_lr=4e-3'; '' is the preset as it is. The first
 # is what the others are compared with, seed by seed. Losses are those of the last 5 % of the training text, held out from it.
@@ -31,7 +32,7 @@ while (($#)); do
       shift
       ;;
     --busy) export FOLIO_BUSY=1 ;;
-    -h | --help) sed -n '2,17s/^# \{0,1\}//p' tests/bench/ablation.sh && exit ;;
+    -h | --help) sed -n '2,18s/^# \{0,1\}//p' tests/bench/ablation.sh && exit ;;
     --*) folio_stop "ablation.sh: unknown argument '$1' (--help lists them)" ;;
     *) variants+=("$1") ;;
   esac
@@ -57,6 +58,11 @@ for variant in "${variants[@]}"; do  # whatever train refuses, it refuses before
   why=$("$train" --preset "$preset" --dtype "$dtype" "${words[@]/#/--set=}" --count 2>&1) ||
     folio_stop "ablation.sh: '$variant' does not train: $(tail -n 1 <<<"$why")"
 done
+for seed in "${seeds[@]}"; do
+  for v in "${!variants[@]}"; do
+    [[ -z $out || ! -e $out/$v-$seed ]] || folio_stop "ablation.sh: $out holds runs already ($v-$seed): give another --out, or remove them"
+  done
+done
 bench_require_quiet ablation.sh
 
 work=$(mktemp -d)
@@ -64,17 +70,19 @@ trap '((BASHPID == $$)) || exit; jobs -p | xargs -r kill 2>/dev/null || true; rm
 runs=${out:-$work}
 mkdir -p "$runs"
 
-# FOLDER VARIANT SEED ARGUMENT…: one training on one thread; what it prints stays beside its folder.
+# FOLDER VARIANT SEED ARGUMENT…: becomes one training on one thread; what it prints stays beside its folder.
 training() {
   local folder=$1 variant=$2 seed=$3 words=()
   shift 3
   read -ra words <<<"$common $variant"
-  OMP_NUM_THREADS=1 "$train" --preset "$preset" --dtype "$dtype" --threads 1 --seed "$seed" ${data:+--data "$data"} \
+  OMP_NUM_THREADS=1 exec "$train" --preset "$preset" --dtype "$dtype" --threads 1 --seed "$seed" ${data:+--data "$data"} \
     --out "$folder" --set validate_on="$on" --set sample_every=-1 --set sample_tokens=0 "${words[@]/#/--set=}" "$@" \
     >"$folder.out" 2>"$folder.err" </dev/null
 }
 # KEY FOLDER: the last figure of that name in the log.
 last() { sed -n "s/.*\"$1\":\([0-9.e+-]*\).*/\1/p" "$2/metrics.jsonl" 2>/dev/null | tail -n 1; }
+# FOLDER: the validation loss behind the last step; nothing where the training did not come so far.
+final_loss() { sed -n "s/.*\"step\":$(setting steps "$1"),\"val_loss\":\([0-9.e+-]*\).*/\1/p" "$1/metrics.jsonl" 2>/dev/null | tail -n 1; }
 # KEY FOLDER: a whole number in config.json.
 setting() { sed -n "s/.*\"$1\": \"\{0,1\}\([0-9]*\)\"\{0,1\},\{0,1\}$/\1/p" "$2/config.json" 2>/dev/null | head -n 1; }
 
@@ -118,27 +126,27 @@ wait
 cat "$runs"/*.out | grep -m 1 'not comparable' || true  # the text is not Shakespeare
 for seed in "${seeds[@]}"; do
   for v in "${!variants[@]}"; do
-    loss=$(last val_loss "$runs/$v-$seed")
+    loss=$(final_loss "$runs/$v-$seed")
     [[ -n $loss ]] || failed+=("'${variants[v]}', seed $seed: $(tail -n 1 "$runs/$v-$seed.err")")
-    printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$v" "${variants[v]:-the preset}" "$(setting steps "$runs/$v-$seed")" "$seed" "${loss:--}" \
-      "${rates[v]:-$(last tokens_per_s "$runs/$v-$seed")}"
+    printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$v" "${variants[v]:-the preset}" "$(setting steps "$runs/$v-$seed")" "$seed" "${loss:--}" \
+      "${rates[v]:-$(last tokens_per_s "$runs/$v-$seed")}" "$(last val_max_vio "$runs/$v-$seed")"
   done
 done >"$work/losses" || true
 
-printf '\n| variant | steps | tokens/s | loss, mean ± deviation | against the first, seed by seed | losses |\n|---|---:|---:|---:|---:|---|\n'
+printf '\n| variant | steps | tokens/s | MaxVio | loss, mean ± deviation | against the first, seed by seed | losses |\n|---|---:|---:|---:|---:|---:|---|\n'
 sort -s -n -k 1,1 "$work/losses" | awk -F '\t' '
   function spread(sum, squares, n) { return n > 1 ? sqrt((squares - sum * sum / n > 0 ? squares - sum * sum / n : 0) / (n - 1)) : 0 }
   function line() {
     if (name == "") return
-    if (n == 0) { printf "| %s | %s | | failed | | %s |\n", name, steps, all; return }
-    printf "| %s | %s | %.0f | %.4f ± %.4f | %s | %s |\n", name, steps, rate / n, sum / n, spread(sum, squares, n),
+    if (n == 0) { printf "| %s | %s | | | failed | | %s |\n", name, steps, all; return }
+    printf "| %s | %s | %.0f | %.2f | %.4f ± %.4f | %s | %s |\n", name, steps, rate / n, vio / n, sum / n, spread(sum, squares, n),
       pairs == 0 || number == 0 ? "" : sprintf("%+.4f ± %.4f", d / pairs, spread(d, dd, pairs)), all
   }
-  $1 != number || name == "" { line(); number = $1; name = $2; steps = $3; n = sum = squares = d = dd = pairs = rate = 0; all = "" }
+  $1 != number || name == "" { line(); number = $1; name = $2; steps = $3; n = sum = squares = d = dd = pairs = rate = vio = 0; all = "" }
   {
     all = all (all == "" ? "" : " ") ($5 == "-" ? "failed" : sprintf("%.4f", $5))
     if ($5 == "-") next
-    ++n; sum += $5; squares += $5 * $5; rate += $6
+    ++n; sum += $5; squares += $5 * $5; rate += $6; vio += $7
     if (number == 0) { first[$4] = $5 } else if ($4 in first) { ++pairs; d += $5 - first[$4]; dd += ($5 - first[$4]) ^ 2 }
   }
   END { line() }'

@@ -69,8 +69,8 @@ for length in '--steps 2' '--seconds 1'; do
   # shellcheck disable=SC2086
   ablation $length --jobs 2 --seeds '3 4 5' --common 'batch=4' '' 'optimizer=muon muon_lr=1e-2' >out 2>err </dev/null ||
     fail "ablation.sh $length: $(cat err out)"
-  for row in 'the preset . [0-9]+ . [0-9]+ . [0-9.]+ ± [0-9.]+ .  .' \
-    'optimizer=muon muon_lr=1e-2 . [0-9]+ . [0-9]+ . [0-9.]+ ± [0-9.]+ . [-+][0-9.]+ ± [0-9.]+ .'; do
+  for row in 'the preset . [0-9]+ . [0-9]+ . [0-9.]+ . [0-9.]+ ± [0-9.]+ .  .' \
+    'optimizer=muon muon_lr=1e-2 . [0-9]+ . [0-9]+ . [0-9.]+ . [0-9.]+ ± [0-9.]+ . [-+][0-9.]+ ± [0-9.]+ .'; do
     grep -q -E "^. $row [0-9]\.[0-9]{4} [0-9]\.[0-9]{4} [0-9]\.[0-9]{4} .$" out || fail "ablation.sh $length prints no row '$row': $(cat out)"
   done
 done
@@ -79,6 +79,31 @@ grep -q -x -F "command: bash tests/bench/ablation.sh --build $build --preset tin
 grep -q 'figures not comparable' out || fail "ablation.sh does not say that its text is the sample: $(cat out)"
 ablation --steps 2 '' 'context=1000000' >out 2>err </dev/null && fail "ablation.sh does not fail where a training does"
 grep -q "^failed: 'context=1000000', seed 2: train: " out || fail "ablation.sh does not say what failed: $(cat out err)"
+
+# A training that fails behind a validation has no loss.
+mkdir -p stub/examples && cat >stub/examples/train <<'END' && chmod +x stub/examples/train
+#!/usr/bin/env bash
+[[ $* == *--count* ]] && exit
+out=$(sed 's/.*--out \([^ ]*\) .*/\1/' <<<"$*")
+mkdir "$out" && echo '    "steps": 2,' >"$out/config.json" && echo '{"step":1,"val_loss":1.5,"best_val_loss":1.5}' >"$out/metrics.jsonl"
+[[ $* == *lr=1* ]] && echo 'train: step 2: the loss is nan' >&2 && exit 2
+echo '{"step":2,"val_loss":1.25,"best_val_loss":1.25,"val_max_vio":0.5}' >>"$out/metrics.jsonl"
+END
+stubbed() { bash "$here/ablation.sh" --build "$work/stub" --out "$work/kept" "$@"; }
+stubbed '' lr=1 >out 2>err </dev/null && fail "ablation.sh does not fail where a training diverges"
+grep -q "^failed: 'lr=1', seed 1: train: step 2: the loss is nan" out || fail "ablation.sh takes a loss from before a training failed: $(cat out err)"
+grep -q '^| the preset | 2 | 0 | 0.50 | 1.2500 ± 0.0000 |  | 1.2500 1.2500 1.2500 |$' out || fail "ablation.sh loses the trainings that do not fail: $(cat out err)"
+refuses "ablation.sh into a folder with runs" "$work/kept holds runs already \(0-1\)" stubbed '' lr=1e-3
+# Ended from outside it ends its trainings.
+trainings() { grep -q -s "$work/ended/[01]-" /proc/[0-9]*/cmdline; }
+bash "$here/ablation.sh" --build "$build" --preset tiny --steps 1000000 --out "$work/ended" '' lr=1e-3 >out 2>err </dev/null &
+script=$!
+for ((i = 0; i < 3000; i++)); do if [ -e ended/0-1/metrics.jsonl ]; then break; else sleep 0.02; fi; done
+trainings || fail "ablation.sh trains nothing: $(cat out err)"
+kill $script
+wait $script
+for ((i = 0; i < 500; i++)); do if trainings; then sleep 0.02; else break; fi; done
+trainings && fail "ablation.sh leaves trainings behind when it is killed"
 
 figures() { bash "$here/figures.sh" --readme "$work/read.md" "$@"; }
 # What three commands have printed; the last says where by itself.
