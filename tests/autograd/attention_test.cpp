@@ -76,6 +76,31 @@ TEST(CausalAttention, In16BitsIsThatInFloat32ToARoundingOfProbabilitiesAndResult
   }
 }
 
+/// Of scores far apart, of which a softmax must take out the largest.
+TEST(CausalAttention, AScaleBelowZeroIsThatOfQueriesTurnedOver) {
+  for (const std::int64_t queries : {tokens, std::int64_t{1}}) {
+    const std::int64_t offset = tokens - queries;
+    Tensors x = draw(16, DType::float32, queries), turned = x;
+    turned[0] = negate(x[0]);
+    Tensors leaves, of_turned;
+    for (const Tensor& each : x) leaves.push_back(each.clone().requires_grad(true));
+    for (const Tensor& each : turned) of_turned.push_back(each.clone().requires_grad(true));
+    Generator g(17);
+    const Tensor dy = randn({batch, queries, heads, out}, g);
+    const auto run = [&](const Tensors& in, double scale) {
+      Tape tape;
+      const Tensor y = causal_attention(in[0], in[1], in[2], in[3], scale, offset);
+      tape.backward(y, dy);
+      return y.to_vector();
+    };
+    EXPECT_EQ(run(leaves, -20), run(of_turned, 20)) << queries << " queries";
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const Tensor there = i == 0 ? negate(of_turned[i].grad()) : of_turned[i].grad();
+      EXPECT_EQ(leaves[i].grad().to_vector(), there.to_vector()) << queries << " queries, input " << i;
+    }
+  }
+}
+
 TEST(CausalAttention, ReadsHeadsOfAWiderTensorInPlace) {
   Generator g(9);
   const Tensors x = draw(10);

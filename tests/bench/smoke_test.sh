@@ -60,11 +60,14 @@ bash "$here/table.sh" - <"$work/measured.json" | cmp -s - table || fail "table.s
     case $run in iteration*) ;; *) printf '      "aggregate_name": "%s",\n' "${run% *}" ;; esac
     printf '      "real_time": %s,\n      "time_unit": "ms",\n      "tokens/s": 7,\n' "${run#* }"
   done
+  printf '      "name": "op/add/tiny",\n      "real_time": 3,\n      "time_unit": "us",\n'
+  printf '      "GFLOP/s": 1500,\n      "share": 0.25,\n      "peak_MiB": 9.6,\n'
 } >thrice.json
 bash "$here/table.sh" thrice.json >table || fail "table.sh fails on repetitions: $(cat table)"
 if [ "$(grep -c '^step/tiny' table)" != 1 ] || ! grep -q -E '^step/tiny +\(1\) +2.0 ms +7 tokens/s$' table; then
   fail "table.sh does not give the median: $(cat table)"
 fi
+grep -q -E '^op/add/tiny +\(1\) +3.0 us +1.5 TFLOP/s +25 % +10 MiB$' table || fail "table.sh does not give rate, share and memory: $(cat table)"
 echo '{}' | bash "$here/table.sh" - >out 2>err
 if [ "$?" != 2 ] || ! grep -q -x 'table.sh: no benchmark is in what it was given' err; then fail "table.sh of no benchmarks: $(cat out err)"; fi
 

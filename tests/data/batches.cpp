@@ -165,6 +165,21 @@ FOLIO_PROPERTY(RandomBatches, HoldEachWindowOfAnEpochOnce) {
   for (std::size_t i = 1; i < starts.size(); ++i) RC_ASSERT(starts[i] == starts[i - 1] + context);
 }
 
+TEST(RandomBatches, BeginEpochsAtEveryPlaceThatLeavesRoomForTheirWindows) {
+  const Tokens tokens = positions(27);
+  const RandomBatches batches(tokens, 1, 7, 42, Sampling::epochs);
+  const std::int64_t windows = batches.windows_per_epoch();
+  std::map<std::int64_t, int> firsts;
+  for (std::int64_t epoch = 0; epoch < 500; ++epoch) {
+    std::int64_t first = 27;
+    for (std::int64_t i = 0; i < windows; ++i) first = std::min(first, batches.starts(epoch * windows + i).front());
+    ++firsts[first];
+  }
+  EXPECT_EQ(firsts.begin()->first, 0);
+  EXPECT_EQ(firsts.rbegin()->first, 26 - windows * 7);
+  EXPECT_EQ(std::ssize(firsts), 27 - windows * 7);
+}
+
 /// Over epochs, each window takes each place equally often.
 TEST(RandomBatches, ShuffleEpochsEvenly) {
   constexpr std::int64_t n = 11;

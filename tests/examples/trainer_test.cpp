@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdio>
@@ -14,6 +15,8 @@
 #include <utility>
 
 #include "autograd/autograd.hpp"
+#include "optim/adamw.hpp"
+#include "optim/muon.hpp"
 #include "tests/nn/small_config.hpp"
 
 namespace folio::examples {
@@ -96,6 +99,71 @@ TEST(Trainer, DrawsWindowsAsItIsTold) {
   }
 }
 
+/// Share of targets (B, T) that have the largest of their logits (B, T, V).
+double share_guessed(const Tensor& logits, const Tensor& targets) {
+  const auto values = logits.to_vector(), truth = targets.to_vector();
+  double right = 0;
+  for (std::size_t i = 0; i < truth.size(); ++i) {
+    const auto first = values.begin() + static_cast<std::ptrdiff_t>(i) * vocabulary;
+    right += std::max_element(first, first + vocabulary) - first == static_cast<std::ptrdiff_t>(truth[i]);
+  }
+  return right / static_cast<double>(truth.size());
+}
+
+/// With settings that are none of the defaults, and clipped in some steps.
+TEST(Trainer, IsTheLoopWrittenOut) {
+  const data::Corpus corpus = drawn_corpus();
+  for (const char* name : {"adamw", "muon"}) {
+    const TrainSettings s{.steps = 8,
+                          .batch = 3,
+                          .optimizer = name,
+                          .lr = 1e-2,
+                          .muon_lr = 3e-2,
+                          .muon_momentum = 0.8,
+                          .lr_floor = 0.2,
+                          .warmup = 2,
+                          .weight_decay = 0.3,
+                          .beta1 = 0.7,
+                          .beta2 = 0.8,
+                          .clip = 2,
+                          .seed = 4,
+                          .log_every = 1,
+                          .validate_every = -1};
+    const TrainedModel run(s, corpus, DType::float64);
+    Generator generator(5);
+    DeepSeekLM model(small_model(), generator, {DType::float64});
+    const Parameters parameters = model.parameters();
+    const optim::AdamWOptions adamw = {.lr = 1e-2, .beta1 = 0.7, .beta2 = 0.8, .weight_decay = 0.3};
+    std::unique_ptr<optim::Optimizer> optimizer = std::make_unique<optim::AdamW>(parameters, adamw);
+    if (s.optimizer == "muon") {
+      optimizer = std::make_unique<optim::Muon>(
+          parameters, optim::MuonOptions{.lr = 3e-2, .momentum = 0.8, .weight_decay = 0.3, .others = adamw});
+    }
+    const optim::Schedule schedule = optim::Schedule::cosine(1e-2, 2, 8, 0.2);
+    const data::RandomBatches batches(corpus.train, 3, small_model().context, 4);
+    int clipped = 0;
+    for (std::int64_t n = 0; n < s.steps; ++n) {
+      const auto [inputs, targets] = data::to_device(batches[n], Device::cpu);
+      Tape tape;
+      const LanguageModelLoss loss = model.losses(inputs, targets);
+      tape.backward(loss.total);
+      const optim::Clipped norm = optim::clip_by_global_norm(parameters, 2);
+      clipped += norm.norm() > 2;
+      optimizer->set_lr(schedule(n));
+      optimizer->step(norm);
+      const auto& row = run.rows.at(static_cast<std::size_t>(n));
+      EXPECT_EQ(row["lr"].get<double>(), schedule(n)) << name << ", step " << n + 1;
+      EXPECT_EQ(row["grad_norm"].get<double>(), norm.norm()) << name << ", step " << n + 1;
+      EXPECT_EQ(row["acc"].get<double>(), share_guessed(loss.logits, targets)) << name << ", step " << n + 1;
+      EXPECT_EQ(row["max_vio"].get<double>(), mean_max_vio(model.update_router_bias())) << name << ", step " << n + 1;
+    }
+    EXPECT_TRUE(clipped > 0 && clipped < s.steps) << clipped << " steps clipped of " << run.rows.front()["grad_norm"] << " to " << run.rows.back()["grad_norm"];
+    const Parameters trained = run.model.parameters();
+    for (std::size_t i = 0; i < trained.size(); ++i)
+      EXPECT_EQ(trained[i].value.to_vector(), parameters[i].value.to_vector()) << name << ", " << trained[i].name;
+  }
+}
+
 TEST(Trainer, MovesTheBiasOncePerOptimizerStep) {
   const TrainedModel run({.steps = 1, .batch = 3, .accumulate = 4, .warmup = 0, .validate_every = -1}, drawn_corpus());
   bool moved = false;
@@ -138,6 +206,15 @@ TEST(Trainer, ASweepIsTheMeanOverEveryTargetOnce) {
     }
   }
   EXPECT_NEAR(sweep.loss, total / 60, 1e-12);
+
+  model.train();
+  const auto again = validate(model, tokens, 3);
+  model.eval();
+  const std::vector<RouterStatistics> routers = model.statistics();
+  ASSERT_EQ(routers.size(), 2U);
+  EXPECT_EQ(routers[0].tokens, 60) << "of the last sweep alone";
+  EXPECT_EQ(again ? again->max_vio : 0, (routers[0].max_vio() + routers[1].max_vio()) / 2);
+  EXPECT_EQ(sweep.max_vio, again ? again->max_vio : 0);
 }
 
 TEST(Trainer, TheThirdLineShowsTheSweepOfItsOwnStep) {

@@ -245,18 +245,34 @@ TEST(LM, StartsAtTheLossOfGuessing) {
 TEST(LM, ProjectionsIntoTheResidualStreamStartSmallerInDeepModels) {
   DeepSeekConfig c = small_config();
   c.hidden_size = 64;
-  c.expert_intermediate_size = 64;
+  c.expert_intermediate_size = c.dense_intermediate_size = 64;
   c.num_attention_heads = 16;
+  c.q_lora_rank = c.kv_lora_rank = 48;
+  c.rope_head_dim = 16;
+  c.vocab_size = 64;
+  c.num_routed_experts = 24;
   c.num_hidden_layers = 8;
-  Generator g(1);
-  const DeepSeekLM model(c, g);
-  const DecoderLayer& layer = *model.layers[3];
-  for (const Tensor& w : {layer.self_attn.o.weight, layer.moe->experts.down, layer.moe->shared_experts->down.weight}) {
-    EXPECT_NEAR(deviation(w), 0.02 / 4, 0.0005);
-  }
-  for (const Tensor& w : {layer.self_attn.q_b->weight, layer.moe->experts.gate_up, layer.moe->shared_experts->up.weight,
-                          model.embed_tokens.weight}) {
-    EXPECT_NEAR(deviation(w), 0.02, 0.002);
+  c.first_k_dense = 1;
+  c.tie_embeddings = false;
+  c.init_std = 0.05;
+  for (const RotaryKey key : {RotaryKey::shared, RotaryKey::per_head}) {
+    c.rotary_key = key;
+    Generator g(1);
+    const DeepSeekLM model(c, g);
+    for (const Parameter& p : model.parameters()) {
+      const auto ends = [&](const char* with) { return p.name.ends_with(with); };
+      if (p.value.rank() == 1) {
+        EXPECT_EQ(deviation(p.value), 1) << p.name;
+      } else {
+        const double wanted = ends("attn.o.weight") || ends("down") || ends("down.weight") ? 0.05 / 4 : 0.05;
+        EXPECT_NEAR(deviation(p.value) / wanted, 1, 0.08) << p.name;
+      }
+    }
+    for (const auto& layer : model.layers) {
+      EXPECT_EQ(layer->input_layernorm.eps, c.rms_norm_eps);
+      EXPECT_EQ(layer->post_attention_layernorm.eps, c.rms_norm_eps);
+    }
+    EXPECT_EQ(model.norm.eps, c.rms_norm_eps);
   }
 }
 
@@ -323,6 +339,9 @@ TEST(LM, DropoutDrawsAnewAtEachStepAndNotInEvaluation) {
   const Tensor ids = draw.indices({2, 5}, c.vocab_size);
   const Generator start = model.dropout_generator();
   const auto first = model.logits(ids).to_vector();
+  EXPECT_EQ(model.dropout_generator().position() - start.position(),
+            static_cast<std::uint64_t>(1 + 2 * c.num_hidden_layers))
+      << "of the embeddings, and in each layer of the attention and the experts";
   EXPECT_NE(model.logits(ids).to_vector(), first);
   model.dropout_generator() = start;
   EXPECT_EQ(model.logits(ids).to_vector(), first) << "two numbers restore the masks";

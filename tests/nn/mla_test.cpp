@@ -90,11 +90,11 @@ std::vector<double> times(const Tensor& weight, const std::vector<double>& x) {
   return y;
 }
 
-std::vector<double> normed(const RMSNorm& norm, std::vector<double> x) {
+std::vector<double> normed(const RMSNorm& norm, std::vector<double> x, double eps) {
   const auto w = norm.weight.to_vector();
   double square = 0;
   for (double v : x) square += v * v;
-  const double r = 1 / std::sqrt(square / static_cast<double>(x.size()) + norm.eps);
+  const double r = 1 / std::sqrt(square / static_cast<double>(x.size()) + eps);
   for (std::size_t i = 0; i < x.size(); ++i) x[i] *= r * w[i];
   return x;
 }
@@ -123,9 +123,10 @@ Rows plain_mla(const DeepSeekMLA& m, const DeepSeekConfig& c, const Rows& x) {
   const std::int64_t heads = c.num_attention_heads, nope = c.nope_head_dim, rope = c.rope_head_dim, wide = c.v_head_dim;
   Rows q, latent, shared;
   for (std::size_t t = 0; t < x.size(); ++t) {
-    q.push_back(m.q ? times(m.q->weight, x[t]) : times(m.q_b->weight, normed(*m.q_a_norm, times(m.q_a->weight, x[t]))));
+    q.push_back(m.q ? times(m.q->weight, x[t])
+                    : times(m.q_b->weight, normed(*m.q_a_norm, times(m.q_a->weight, x[t]), c.rms_norm_eps)));
     const auto down = times(m.kv_a.weight, x[t]);
-    latent.push_back(normed(m.kv_a_norm, part(down, 0, c.kv_lora_rank)));
+    latent.push_back(normed(m.kv_a_norm, part(down, 0, c.kv_lora_rank), c.rms_norm_eps));
     if (!m.w_ur) shared.push_back(turned(part(down, c.kv_lora_rank, rope), t, c));
   }
   Rows result;

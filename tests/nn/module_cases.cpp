@@ -26,6 +26,7 @@ DeepSeekConfig small_config() {
   c.dense_intermediate_size = 9;
   c.sequence_loss_alpha = 0.5;
   c.rms_norm_eps = 0.1;
+  c.rope_base = 50;
   return c;
 }
 

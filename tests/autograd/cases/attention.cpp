@@ -37,7 +37,7 @@ Problem draw_causal_attention(Draw& draw) {
   const bool shares = draw.chance(0.6);
   const std::int64_t rope = shares ? draw.extent() : 0;
   const std::int64_t own = draw.extent(), out = draw.extent();
-  const double factor = 1 / std::sqrt(static_cast<double>(own + rope + 1));
+  const double factor = (draw.chance(0.2) ? -1 : 1) / std::sqrt(static_cast<double>(own + rope + 1));
   Tensors inputs = {draw.normal({batch, queries, heads, own + rope}), draw.normal({batch, keys, heads, own}),
                     draw.normal({batch, keys, heads, out})};
   if (shares) inputs.push_back(draw.normal({batch, keys, rope}));
