@@ -93,7 +93,7 @@ class Tensor {
   void move_to(Device device);
   /// Converts this tensor of floats, under all of its handles, and its gradient to another float dtype; else as move_to.
   void convert_to(DType dtype);
-  /// The Error that both are, in the name of `what`, where they would be refused for a live tape's sake.
+  /// An Error, in the name of `what`, while a live tape has recorded an op on this tensor.
   void require_unrecorded(const char* what) const;
 
   // Shorthand for the ops of the same name in autograd/ops.hpp.
@@ -133,8 +133,7 @@ class Tensor {
 
 using Tensors = std::vector<Tensor>;
 
-/// Copies the second of each pair into the first, as copy_from: all of them as they were before, also where some are each
-/// other's.
+/// Copies the second of each pair into the first, as copy_from, but as if all were read before any is written.
 void copy_all(std::vector<std::pair<Tensor, Tensor>> pairs);
 
 /// Uninitialised; NaN-free only once a kernel has written it.

@@ -12,10 +12,11 @@ std::size_t held_memory();
 /// Gives the kept blocks back to the device; waits for the stream.
 void release_cached_memory();
 
-/// Through pinned memory, so that the host does not wait for the stream while at most 128 MiB are under way.
+/// Through pinned memory. The host waits for the stream only where all of that, at most 128 MiB and as few as four
+/// buffers, is under way.
 void copy_from_host(std::byte* device, const std::byte* host, std::size_t bytes);
-/// Waits for the stream. Throws what a kernel complained about in the meantime, in the name of all that was put there
-/// until now: their other complaints are forgotten.
+/// Waits for the stream. Throws what a kernel complained about in the meantime, in the name of all that was put on
+/// the stream until now: their other complaints are forgotten.
 void copy_to_host(std::byte* host, const std::byte* device, std::size_t bytes);
 
 /// On a stream of its own, behind what was put on the ops' stream so far (the memory's last users) and before what is put

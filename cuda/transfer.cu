@@ -18,7 +18,8 @@ struct Pinned {
 
   Pinned(const Pinned&) = delete;
   Pinned& operator=(const Pinned&) = delete;
-  explicit Pinned(std::size_t size) : bytes(std::bit_ceil(std::max<std::size_t>(size, 4096))) {
+  static std::size_t rounded(std::size_t size) { return std::bit_ceil(std::max<std::size_t>(size, 4096)); }
+  explicit Pinned(std::size_t size) : bytes(rounded(size)) {
     void* made = nullptr;
     check(cudaMallocHost(&made, bytes));
     data = static_cast<std::byte*>(made);
@@ -41,7 +42,7 @@ Pinned& staging(std::size_t bytes) {
   static auto* const pool = new std::vector<Pinned*>;
   static std::size_t held = 0;
   static std::int64_t copies = 0;
-  bytes = std::bit_ceil(std::min(bytes, largest_piece));
+  bytes = Pinned::rounded(std::min(bytes, largest_piece));
   const auto serves = [&](const Pinned* p) {
     if (p->bytes < bytes) return false;
     const bool done = cudaEventQuery(p->done) == cudaSuccess;
@@ -139,7 +140,12 @@ class Ahead : public CopyFromHost {
     const std::scoped_lock lock(host_mutex);
     check(cudaEventRecord(beside.ops_so_far, stream()));
     check(cudaStreamWaitEvent(beside.stream, beside.ops_so_far));
-    done_ = put_copies(first_byte(to), from, bytes_of(to), beside.stream);
+    try {
+      done_ = put_copies(first_byte(to), from, bytes_of(to), beside.stream);
+    } catch (...) {  // of its first pieces, which `to` must outlive
+      cudaStreamSynchronize(beside.stream);
+      throw;
+    }
   }
   ~Ahead() override { cudaStreamWaitEvent(stream(), done_); }
   Ahead(const Ahead&) = delete;

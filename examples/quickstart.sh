@@ -16,13 +16,14 @@ from_one='[1-9][0-9]*' names=$(sed -n 's/.*[.]name = "\([^"]*\)".*/\1/p' example
 # PATH, as meant in the caller's folder.
 from_caller() { (cd "$caller" && realpath -m "$1"); }
 
-install=1 out='' preset=shakespeare-cpu count=0 cuda=OFF build=build/quickstart options=()
+install=1 out='' preset=shakespeare-cpu count=0 device=cpu gemm='' tf32=0 options=()
 while (($#)); do
   case $1 in
     --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
     --no-install) install=0 && shift && continue ;;
     --count) count=1 && shift && continue ;;
-    --profile | --tf32 | --no-tf32) options+=("$1") && shift && continue ;;
+    --profile | --no-tf32) options+=("$1") && shift && continue ;;
+    --tf32) tf32=1 && options+=("$1") && shift && continue ;;
     -h | --help) sed -n '2,3s/^# \{0,1\}//p' examples/quickstart.sh && exit ;;
     --preset | --out | --data | --steps | --batch | --accumulate | --threads | --seed | --lr | --device | --gemm | --dtype | --set) ;;
     *) stop "no option '$1'" ;;
@@ -40,12 +41,9 @@ while (($#)); do
         --steps | --batch | --accumulate | --threads) value_like "$1" "$2" "$from_one" 'a whole number from 1' ;;
         --seed) value_like "$1" "$2" '(0|[1-9][0-9]*)' 'a whole number from 0' ;;
         --lr) value_like "$1" "$2" '[0.]*[1-9][0-9.]*([eE][+-]?[0-9]+)?' 'a number above 0' ;;
-        --gemm) value_like "$1" "$2" '(eigen|onednn)' 'eigen or onednn' ;;
+        --gemm) value_like "$1" "$2" '(eigen|onednn)' 'eigen or onednn' && gemm=$2 ;;
         --dtype) value_like "$1" "$2" '(f32|bf16|f16)' 'f32, bf16 or f16' ;;
-        --device)
-          value_like "$1" "$2" '(cpu|cuda)' 'cpu or cuda'
-          [[ $2 == cpu ]] || cuda=ON build=build/quickstart-cuda
-          ;;
+        --device) value_like "$1" "$2" '(cpu|cuda)' 'cpu or cuda' && device=$2 ;;
         --set) value_like "$1" "$2" '[a-z_0-9]+=.*' 'key=value' ;;
       esac
       options+=("$1" "$2")
@@ -53,6 +51,8 @@ while (($#)); do
   esac
   shift 2
 done
+[[ $device == cpu || -z $gemm ]] || stop "--gemm is for matrix products on the CPU: leave it or --device cuda out"
+[[ $device == cuda || $tf32 == 0 ]] || stop "--tf32 is for matrix products on a GPU: give --device cuda too"
 # A run is never overwritten: the first of runs/quickstart, runs/quickstart-2, … that is not there.
 if [[ -z $out ]]; then
   out=runs/quickstart
@@ -63,7 +63,9 @@ if [[ -z $out ]]; then
 fi
 
 ((install)) && folio_install programs
-cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DFOLIO_NATIVE=ON -DFOLIO_TESTS=OFF -DFOLIO_CUDA=$cuda
+build=build/quickstart backend=(-DFOLIO_CUDA=OFF)
+[[ $device == cpu ]] || build=build/quickstart-cuda backend=(-DFOLIO_CUDA=ON -DFOLIO_CUDA_ARCHITECTURES=native)
+cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DFOLIO_NATIVE=ON -DFOLIO_TESTS=OFF "${backend[@]}"
 cmake --build "$build" --parallel "$(nproc)" --target train generate
 
 programs=$build/examples

@@ -22,7 +22,8 @@ class DeepSeekMLA : public Module {
   /// x (B, T, hidden) → (B, T, hidden), causal, positions 0 … T − 1.
   Tensor operator()(const Tensor& x) const;
 
-  /// The same for the next tokens behind those in the cache, which it extends, if it does not throw. Inference only: nothing is recorded.
+  /// The same for the next tokens behind those in the cache, which it extends; where it throws the cache is as it was.
+  /// Inference only: nothing is recorded.
   /// kv_b is absorbed (arXiv 2405.04434, appendix C): its key half into the queries, its value half into the output, so
   /// the history is read as latents and never multiplied by kv_b.
   Tensor decode(const Tensor& x, LatentCache::Layer& cache) const;
@@ -42,7 +43,8 @@ class DeepSeekMLA : public Module {
     Tensor k_pe;  ///< (B, T, rope) or (B, T, H, rope), rotated
   };
   Projected project(const Tensor& x, std::int64_t position) const;
-  /// What q (B, n, H, nope + rope), at positions from `offset` on, see of the cache, which holds theirs too: (B, n, hidden).
+  /// What q (B, n, H, nope + rope), at positions from `offset` on, see of the cache, which holds those too: (B, n,
+  /// hidden).
   Tensor attend(const Tensor& q, const LatentCache::Layer& cache, std::int64_t offset) const;
 
   DeepSeekConfig config_;

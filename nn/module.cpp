@@ -80,7 +80,9 @@ void Evaluating::remember(Module& module) {
 
 void Module::to(Device device) {
   const Parameters all = parameters();
-  for (const Parameter& p : all) p.value.require_unrecorded("to");
+  for (const Parameter& p : all) {
+    if (p.value.device() != device) p.value.require_unrecorded("to");
+  }
   for (Parameter p : all) p.value.move_to(device);
   for (Parameter& b : buffers()) b.value.move_to(device);
 }
@@ -94,7 +96,7 @@ void Module::to(DType dtype) {
           return "to: weights of " + std::string(name_of(dtype)) + " do not go with '" + p.name + "', which is " +
                  describe(p.value) + ": give f32, bf16 or f16 to a module that was made in float32";
         });
-    p.value.require_unrecorded("to");
+    if (p.in_halves && p.value.dtype() != dtype) p.value.require_unrecorded("to");
   }
   for (Parameter p : all) {
     if (p.in_halves) p.value.convert_to(dtype);

@@ -24,8 +24,8 @@ std::int32_t sample_token(std::span<const double> logits, const SamplingOptions&
 
 struct GenerateOptions {
   SamplingOptions sampling = {};
-  bool cache =
-      true;  ///< decode with the latent cache; otherwise a full forward pass for each token, which routers count
+  /// Decode with the latent cache; otherwise a full forward pass for each token, which the routers' statistics count.
+  bool cache = true;
 };
 
 /// `count` tokens that continue the prompt (at least one token). Token i is drawn with element i of `stream`, so equal

@@ -58,15 +58,11 @@ for variant in "${variants[@]}"; do  # whatever train refuses, it refuses before
   why=$("$train" --preset "$preset" --dtype "$dtype" "${words[@]/#/--set=}" --count 2>&1) ||
     folio_stop "ablation.sh: '$variant' does not train: $(tail -n 1 <<<"$why")"
 done
-for seed in "${seeds[@]}"; do
-  for v in "${!variants[@]}"; do
-    [[ -z $out || ! -e $out/$v-$seed ]] || folio_stop "ablation.sh: $out holds runs already ($v-$seed): give another --out, or remove them"
-  done
-done
+[[ -z $out || -z $(ls -A "$out" 2>/dev/null) ]] || folio_stop "ablation.sh: --out: $out is not empty: give another folder, or empty it"
 bench_require_quiet ablation.sh
 
 work=$(mktemp -d)
-trap '((BASHPID == $$)) || exit; jobs -p | xargs -r kill 2>/dev/null || true; rm -rf "$work"' EXIT
+trap '((BASHPID == $$)) || exit; jobs -p | xargs -r kill 2>/dev/null || true; wait; rm -rf "$work"' EXIT
 runs=${out:-$work}
 mkdir -p "$runs"
 

@@ -76,34 +76,41 @@ for length in '--steps 2' '--seconds 1'; do
 done
 grep -q -x -F "command: bash tests/bench/ablation.sh --build $build --preset tiny --seconds 1 --jobs 2 --seeds '3 4 5' --common batch=4 '' 'optimizer=muon muon_lr=1e-2'" out ||
   fail "ablation.sh does not say by which command: $(head -n 1 out)"
+grep -q '^preset tiny, f32, loss on tuning, seeds 3 4 5, 2 trainings side by side' out || fail "ablation.sh does not say what it trains: $(cat out)"
 grep -q 'figures not comparable' out || fail "ablation.sh does not say that its text is the sample: $(cat out)"
 ablation --steps 2 '' 'context=1000000' >out 2>err </dev/null && fail "ablation.sh does not fail where a training does"
 grep -q "^failed: 'context=1000000', seed 2: train: " out || fail "ablation.sh does not say what failed: $(cat out err)"
 
-# A training that fails behind a validation has no loss.
+# Means, deviations and differences of losses that are known; a training that fails behind a validation has none.
 mkdir -p stub/examples && cat >stub/examples/train <<'END' && chmod +x stub/examples/train
 #!/usr/bin/env bash
 [[ $* == *--count* ]] && exit
-out=$(sed 's/.*--out \([^ ]*\) .*/\1/' <<<"$*")
+out=$(sed 's/.*--out \([^ ]*\) .*/\1/' <<<"$*") seed=$(sed 's/.*--seed \([0-9]*\) .*/\1/' <<<"$*")
 mkdir "$out" && echo '    "steps": 2,' >"$out/config.json" && echo '{"step":1,"val_loss":1.5,"best_val_loss":1.5}' >"$out/metrics.jsonl"
 [[ $* == *lr=1* ]] && echo 'train: step 2: the loss is nan' >&2 && exit 2
-echo '{"step":2,"val_loss":1.25,"best_val_loss":1.25,"val_max_vio":0.5}' >>"$out/metrics.jsonl"
+more=0 && [[ $* == *lr=2* ]] && more=$((seed + 1))
+echo '{"step":2,"tokens_per_s":1'$seed'0}' >>"$out/metrics.jsonl"
+echo '{"step":2,"val_loss":1.'$((seed + more))',"best_val_loss":1.1,"val_max_vio":0.'$seed'}' >>"$out/metrics.jsonl"
 END
 stubbed() { bash "$here/ablation.sh" --build "$work/stub" --out "$work/kept" "$@"; }
-stubbed '' lr=1 >out 2>err </dev/null && fail "ablation.sh does not fail where a training diverges"
+stubbed '' lr=2 lr=1 >out 2>err </dev/null && fail "ablation.sh does not fail where a training diverges"
+for row in 'the preset | 2 | 120 | 0.20 | 1.2000 ± 0.1000 |  | 1.1000 1.2000 1.3000' \
+  'lr=2 | 2 | 120 | 0.20 | 1.5000 ± 0.2000 | +0.3000 ± 0.1000 | 1.3000 1.5000 1.7000' 'lr=1 | 2 | | | failed | | failed failed failed'; do
+  grep -q -x -F "| $row |" out || fail "ablation.sh prints no row '$row': $(cat out err)"
+done
 grep -q "^failed: 'lr=1', seed 1: train: step 2: the loss is nan" out || fail "ablation.sh takes a loss from before a training failed: $(cat out err)"
-grep -q '^| the preset | 2 | 0 | 0.50 | 1.2500 ± 0.0000 |  | 1.2500 1.2500 1.2500 |$' out || fail "ablation.sh loses the trainings that do not fail: $(cat out err)"
-refuses "ablation.sh into a folder with runs" "$work/kept holds runs already \(0-1\)" stubbed '' lr=1e-3
-# Ended from outside it ends its trainings.
-trainings() { grep -q -s "$work/ended/[01]-" /proc/[0-9]*/cmdline; }
-bash "$here/ablation.sh" --build "$build" --preset tiny --steps 1000000 --out "$work/ended" '' lr=1e-3 >out 2>err </dev/null &
+refuses "ablation.sh into a folder with runs" "--out: $work/kept is not empty" stubbed '' lr=1e-3
+# Ended from outside it ends its trainings, and leaves nothing behind.
+mkdir tmp
+TMPDIR=$work/tmp bash "$here/ablation.sh" --build "$build" --preset tiny --steps 1000000 '' lr=1e-3 >out 2>err </dev/null &
 script=$!
-for ((i = 0; i < 3000; i++)); do if [ -e ended/0-1/metrics.jsonl ]; then break; else sleep 0.02; fi; done
+for ((i = 0; i < 3000; i++)); do if compgen -G 'tmp/*/0-1/metrics.jsonl' >/dev/null; then break; else sleep 0.02; fi; done
+trainings() { grep -q -s "$work/tmp/[^/]*/[01]-" /proc/[0-9]*/cmdline; }
 trainings || fail "ablation.sh trains nothing: $(cat out err)"
 kill $script
 wait $script
-for ((i = 0; i < 500; i++)); do if trainings; then sleep 0.02; else break; fi; done
 trainings && fail "ablation.sh leaves trainings behind when it is killed"
+[ -z "$(ls -A tmp)" ] || fail "ablation.sh leaves $(ls -A tmp) behind when it is killed"
 
 figures() { bash "$here/figures.sh" --readme "$work/read.md" "$@"; }
 # What three commands have printed; the last says where by itself.

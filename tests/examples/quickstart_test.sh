@@ -6,7 +6,7 @@ bin=$1 quickstart=$(dirname "$(realpath "${BASH_SOURCE[0]}")")/../../examples/qu
 # shellcheck source=tests/examples/workspace.sh
 . "$(dirname "${BASH_SOURCE[0]}")/workspace.sh"
 
-mkdir tools && printf '#!/bin/sh\nexit 99\n' >tools/cmake && chmod +x tools/cmake
+mkdir tools && printf '#!/bin/sh\necho "$*" >%q\nexit 99\n' "$work/asked" >tools/cmake && chmod +x tools/cmake
 export PATH=$work/tools:$PATH
 
 refused() { refuses "$1" "^quickstart.sh: .*$2" bash "$quickstart" --no-install "${@:3}"; }
@@ -36,7 +36,11 @@ accepted() {
   echo "accepted $1"
 }
 accepted "nothing"
+grep -q -- '-B build/quickstart .*-DFOLIO_CUDA=OFF' asked || fail "it builds with $(cat asked)"
 accepted "a GPU" --device cuda
+grep -q -- '-B build/quickstart-cuda .*-DFOLIO_CUDA=ON' asked || fail "for a GPU it builds with $(cat asked)"
+refused "a provider of the CPU's on a GPU" '--gemm is for matrix products on the CPU' --device cuda --gemm eigen
+refused "TF32 on the CPU" '--tf32 is for matrix products on a GPU' --tf32
 accepted "an option and its value in one word" --steps=3 --set=lr=1
 for value in 1 .5 2e-3 0.001 1E2; do accepted "--lr $value" --lr $value; done
 echo text >text.txt
@@ -45,7 +49,8 @@ options=$("$bin/train" --help | grep -o -E '^ +(-h,)?--[a-z0-9-]+[^ ]*' | grep -
 [ "$(wc -l <<<"$options")" -ge 15 ] || fail "train --help shows but $options"
 for option in $options; do
   case $option in
-    --count | --profile | --tf32 | --no-tf32) accepted "$option" "$option" ;;
+    --count | --profile | --no-tf32) accepted "$option" "$option" ;;
+    --tf32) accepted "$option" "$option" --device cuda ;;
     *) accepted "$option" "$option" "${values[$option]:-1}" ;;
   esac
 done

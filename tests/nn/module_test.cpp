@@ -134,10 +134,12 @@ TEST(Module, LoadsItsOwnTensorsInAnotherOrder) {
 TEST(Module, IsConvertedWholeOrNotAtAll) {
   Model model(1);
   Tape tape;
-  const Tensor y = model.norm(ones({1, 3}));  // the last parameter
+  const Tensor y = model.pair.second(model.norm(ones({1, 3})));  // the last one that is converted
   EXPECT_NE(error_of([&] { model.to(DType::bfloat16); }).find("to: a live tape has recorded an op on"),
             std::string::npos);
   EXPECT_EQ(model.pair.first.weight.dtype(), DType::float32);
+  model.to(DType::float32);
+  model.to(Device::cpu);
 }
 
 TEST(Module, EvaluatingEndsInTheModesBefore) {
