@@ -157,7 +157,8 @@ TEST(Trainer, IsTheLoopWrittenOut) {
       EXPECT_EQ(row["acc"].get<double>(), share_guessed(loss.logits, targets)) << name << ", step " << n + 1;
       EXPECT_EQ(row["max_vio"].get<double>(), mean_max_vio(model.update_router_bias())) << name << ", step " << n + 1;
     }
-    EXPECT_TRUE(clipped > 0 && clipped < s.steps) << clipped << " steps clipped of " << run.rows.front()["grad_norm"] << " to " << run.rows.back()["grad_norm"];
+    EXPECT_TRUE(clipped > 0 && clipped < s.steps)
+        << clipped << " steps clipped of " << run.rows.front()["grad_norm"] << " to " << run.rows.back()["grad_norm"];
     const Parameters trained = run.model.parameters();
     for (std::size_t i = 0; i < trained.size(); ++i)
       EXPECT_EQ(trained[i].value.to_vector(), parameters[i].value.to_vector()) << name << ", " << trained[i].name;
