@@ -106,10 +106,11 @@ void Tensor::copy_from(const Tensor& source) {
 void copy_all(std::vector<std::pair<Tensor, Tensor>> pairs) {
   std::map<const Storage*, int> written;
   for (const auto& [to, from] : pairs) ++written[to.storage().get()];
-  for (auto& [to, from] : pairs) {
+  for (auto& pair : pairs) {
+    const auto& [to, from] = pair;
     const int itself = from.storage() == to.storage() ? 1 : 0;  // copy_from sees to that
-    if (const auto found = written.find(from.storage().get()); found != written.end() && found->second > itself)
-      from = from.clone();
+    const auto found = written.find(from.storage().get());
+    if (found != written.end() && found->second > itself) pair.second = from.clone();
   }
   for (auto& [to, from] : pairs) to.copy_from(from);
 }

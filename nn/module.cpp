@@ -55,6 +55,7 @@ void Module::load_state(const std::map<std::string, Tensor>& state) {
     });
   }
   std::vector<std::pair<Tensor, Tensor>> pairs;
+  pairs.reserve(own.size());
   for (const auto& [name, value] : own) pairs.emplace_back(value, state.at(name));
   copy_all(std::move(pairs));
 }

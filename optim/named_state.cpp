@@ -23,6 +23,7 @@ void load_named(const char* who, const std::vector<std::pair<std::string, Tensor
             [&, &name = name] { return where + ": the state to load has an unknown '" + name + "'"; });
   }
   std::vector<std::pair<Tensor, Tensor>> pairs;
+  pairs.reserve(mine.size());
   for (const auto& [name, value] : mine) pairs.emplace_back(value, state.at(name));
   copy_all(std::move(pairs));
 }
