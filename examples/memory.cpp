@@ -57,15 +57,15 @@ double left_by(const std::filesystem::path& group) {
 
 /// What the groups of this process leave, each within the one above it.
 double left_by_groups(const std::filesystem::path& root) {
-  std::ifstream lines(root / "proc/self/cgroup");
-  std::string line;
-  while (std::getline(lines, line) && !line.starts_with("0::/")) {
-  }
   double least = unlimited;
-  std::filesystem::path group = root / "sys/fs/cgroup";
-  for (const auto& part : std::filesystem::path(line.substr(std::min(line.size(), std::size_t{3})))) {
-    if (part != "/") group /= part;
-    least = std::min(least, left_by(group));
+  std::ifstream lines(root / "proc/self/cgroup");
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("0::/")) continue;
+    std::filesystem::path group = root / "sys/fs/cgroup";
+    for (const auto& part : std::filesystem::path(line.substr(3))) {
+      if (part != "/") group /= part;
+      least = std::min(least, left_by(group));
+    }
   }
   return least;
 }

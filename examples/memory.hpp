@@ -16,8 +16,8 @@ struct MemoryEstimate {
 };
 MemoryEstimate estimated_memory(const Preset& preset);
 
-/// Bytes that this program may have: MemAvailable of Linux, or the machine's memory where that is not told, but no more than
-/// its control groups (a container's limit, version 2) leave. `root` stands for / in tests.
+/// Bytes that this program may have: MemAvailable of Linux, or the machine's memory where that is not told, but no more
+/// than its control groups (a container's limit, version 2) leave. `root` stands for / in tests.
 double available_memory(const std::filesystem::path& root = "/");
 
 /// An Error that says the estimate and the largest batch that might fit, where a run cannot fit into `available` bytes.

@@ -18,8 +18,8 @@ namespace folio::examples {
 /// What every program returns for input that is wrong.
 constexpr int wrong_input = 2;
 
-/// A check of an option: a number that T holds whole, of at least `least`. (CLI11's own conversion takes a number that does
-/// not fit for the nearest one that does, −1 for the largest unsigned one, and a number behind a zero for an octal one.)
+/// A check of an option: a number that T holds whole, of at least `least`. (CLI11's own conversion takes a number that
+/// does not fit for the nearest one that does, −1 for the largest unsigned one, and one behind a zero for octal.)
 template <class T>
 CLI::Validator whole_number(T least) {
   const auto problem = [least](const std::string& text) -> std::string {

@@ -13,8 +13,8 @@ struct AdamWOptions {
 
 /// Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2):
 ///   m ← β₁m + (1−β₁)g,  v ← β₂v + (1−β₂)g²,  p ← p − lr·(λp + m̂/(√v̂ + ε)),  m̂ = m/(1−β₁ᵗ),  v̂ = v/(1−β₂ᵗ).
-/// t counts the optimizer's steps, as in Optax; in PyTorch each parameter's own, so that one whose first gradient comes late
-/// starts there with lr, and here with up to (1−β₁)/√(1−β₂) times that: give it an optimizer of its own.
+/// t counts the optimizer's steps, as in Optax; in PyTorch each parameter's own, so that one whose first gradient comes
+/// late starts there with lr, and here with up to (1−β₁)/√(1−β₂) times that: give it an optimizer of its own.
 class AdamW : public Optimizer {
  public:
   /// lr ≥ 0, betas in [0, 1), eps > 0, weight_decay ≥ 0; anything else is an Error.

@@ -133,22 +133,24 @@ TEST(Trainer, IsTheLoopWrittenOut) {
     Generator generator(5);
     DeepSeekLM model(small_model(), generator, {DType::float64});
     const Parameters parameters = model.parameters();
-    const optim::AdamWOptions adamw = {.lr = 1e-2, .beta1 = 0.7, .beta2 = 0.8, .weight_decay = 0.3};
+    const optim::AdamWOptions adamw = {.lr = s.lr, .beta1 = s.beta1, .beta2 = s.beta2, .weight_decay = s.weight_decay};
     std::unique_ptr<optim::Optimizer> optimizer = std::make_unique<optim::AdamW>(parameters, adamw);
     if (s.optimizer == "muon") {
       optimizer = std::make_unique<optim::Muon>(
-          parameters, optim::MuonOptions{.lr = 3e-2, .momentum = 0.8, .weight_decay = 0.3, .others = adamw});
+          parameters,
+          optim::MuonOptions{
+              .lr = s.muon_lr, .momentum = s.muon_momentum, .weight_decay = s.weight_decay, .others = adamw});
     }
-    const optim::Schedule schedule = optim::Schedule::cosine(1e-2, 2, 8, 0.2);
-    const data::RandomBatches batches(corpus.train, 3, small_model().context, 4);
+    const optim::Schedule schedule = optim::Schedule::cosine(s.lr, s.warmup, s.steps, s.lr_floor);
+    const data::RandomBatches batches(corpus.train, s.batch, small_model().context, s.seed);
     int clipped = 0;
     for (std::int64_t n = 0; n < s.steps; ++n) {
       const auto [inputs, targets] = data::to_device(batches[n], Device::cpu);
       Tape tape;
       const LanguageModelLoss loss = model.losses(inputs, targets);
       tape.backward(loss.total);
-      const optim::Clipped norm = optim::clip_by_global_norm(parameters, 2);
-      clipped += norm.norm() > 2;
+      const optim::Clipped norm = optim::clip_by_global_norm(parameters, s.clip);
+      clipped += norm.norm() > s.clip;
       optimizer->set_lr(schedule(n));
       optimizer->step(norm);
       const auto& row = run.rows.at(static_cast<std::size_t>(n));

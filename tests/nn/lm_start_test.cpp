@@ -1,21 +1,11 @@
 // What a model's parameters and norms start from, as its configuration says.
 #include <gtest/gtest.h>
 
-#include <cmath>
-
 #include "nn/deepseek_lm.hpp"
 #include "tests/nn/module_cases.hpp"
+#include "tests/root_mean_square.hpp"
 
 namespace folio::testing {
-namespace {
-
-double root_mean_square(const Tensor& x) {
-  double square = 0;
-  for (double v : x.to_vector()) square += v * v;
-  return std::sqrt(square / static_cast<double>(x.numel()));
-}
-
-}  // namespace
 
 TEST(LM, ProjectionsIntoTheResidualStreamStartSmallerInDeepModels) {
   DeepSeekConfig c = small_config();

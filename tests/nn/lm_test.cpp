@@ -6,6 +6,7 @@
 #include "tests/error_of.hpp"
 #include "tests/nn/module_cases.hpp"
 #include "tests/nn/small_config.hpp"
+#include "tests/root_mean_square.hpp"
 #include "tests/shares.hpp"
 
 namespace folio::testing {
@@ -54,12 +55,6 @@ std::int64_t numbers_in(const Module& module) {
   std::int64_t total = 0;
   for (const Parameter& p : module.parameters()) total += p.value.numel();
   return total;
-}
-
-double deviation(const Tensor& x) {
-  double square = 0;
-  for (double v : x.to_vector()) square += v * v;
-  return std::sqrt(square / static_cast<double>(x.numel()));
 }
 
 TEST(DeepSeekLM, SaysWhichOfItsParametersAreMatricesBetweenHiddenLayers) {
@@ -386,7 +381,7 @@ TEST(LM, DecodesInTheDtypeOfTheCache) {
     const Tensor prompt = model.decode(ids.slice(1, 0, 4), cache), next = model.decode(ids.slice(1, 4, 5), cache);
     EXPECT_EQ(prompt.dtype(), dtype);
     EXPECT_EQ(cache.bytes_per_token(), LatentCache(c, 2).bytes_per_token() * size_of(dtype) / 4);
-    const double size = deviation(whole);
+    const double size = root_mean_square(whole);
     EXPECT_LT(largest_difference(prompt.to(DType::float32), whole.slice(1, 0, 4)), 0.1 * size);
     EXPECT_LT(largest_difference(next.to(DType::float32), whole.slice(1, 4, 5)), 0.1 * size);
   }
@@ -407,7 +402,9 @@ TEST(LM, DecodingKeepsNoStatistics) {
 }
 
 /// Root of the mean square of a − b.
-double distance(const Tensor& a, const Tensor& b) { return deviation(a.to(DType::float64) - b.to(DType::float64)); }
+double distance(const Tensor& a, const Tensor& b) {
+  return root_mean_square(a.to(DType::float64) - b.to(DType::float64));
+}
 
 /// Against the same model in float64: what 16 bits cost the full forward they may cost decoding, whose products are other
 /// ones, twice. (Layers without experts: one rounding may send a token near a tie elsewhere.)
@@ -437,7 +434,7 @@ FOLIO_PROPERTY(LM, DecodingIn16BitsIsAsNearFloat64AsTheFullForward) {
   const Tensor truth = exact.logits(ids), full = model.logits(ids), decoded = concat(chunks, 1);
   RC_ASSERT(decoded.dtype() == c.dtype);
   const double last_bit = c.dtype == DType::bfloat16 ? 0x1p-8 : 0x1p-11;
-  RC_ASSERT(distance(decoded, truth) <= 2 * (distance(full, truth) + last_bit * deviation(truth)));
+  RC_ASSERT(distance(decoded, truth) <= 2 * (distance(full, truth) + last_bit * root_mean_square(truth)));
   shares.note("in bfloat16", c.dtype == DType::bfloat16, 30);
   shares.note("in several chunks", chunks.size() > 1, 70);
 }
