@@ -6,28 +6,30 @@
 
 namespace folio::examples {
 
-Device chosen_device(const std::string& name) {
-  if (name == name_of(Device::cpu)) return Device::cpu;
-  if (name == name_of(Device::cuda)) {
-    cuda::enable();
-    return Device::cuda;
+namespace {
+
+Device device_named(const std::string& name) {
+  for (const Device device : {Device::cpu, Device::cuda, Device::cuda_emulated}) {
+    if (name == name_of(device)) return device;
   }
-  require(name == name_of(Device::cuda_emulated),
-          [&] { return "no device '" + name + "'; there are cpu, cuda and cuda-emulated"; });
-  cuda_emulated::enable();
-  return Device::cuda_emulated;
+  throw Error("no device '" + name + "'; there are cpu, cuda and cuda-emulated");
 }
 
-void choose_products(Device device, const std::optional<std::string>& gemm, std::optional<bool> tf32) {
+}  // namespace
+
+Device chosen_device(const std::string& name, const std::optional<std::string>& gemm, std::optional<bool> tf32) {
+  const Device device = device_named(name);
   require(device == Device::cpu || !gemm, [&] {
-    return std::string("--gemm is for matrix products on the CPU: those of device ") + name_of(device) +
-           " are cuBLAS's, so leave it out";
+    return "--gemm is for matrix products on the CPU: those of device " + name + " are cuBLAS's, so leave it out";
   });
   require(device != Device::cpu || !tf32.value_or(false), [] {
     return std::string("--tf32 is for matrix products on a GPU: give --device cuda or cuda-emulated too");
   });
+  if (device == Device::cuda) cuda::enable();
+  if (device == Device::cuda_emulated) cuda_emulated::enable();
   if (gemm) set_gemm_provider(*gemm);
   set_tf32(tf32.value_or(device == Device::cuda));
+  return device;
 }
 
 }  // namespace folio::examples

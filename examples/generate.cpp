@@ -60,8 +60,7 @@ int main(int argc, char** argv) {
   app.add_flag("--no-cache", no_cache, "run the whole window for each token instead of the latent cache");
   return run_program(app, argc, argv, [&] {
     options.cache = !no_cache;
-    const Device place = chosen_device(device);
-    choose_products(place, gemm, false);
+    const Device place = chosen_device(device, gemm, false);
     if (threads) set_num_threads(*threads);
     require(!from.empty(), [] { return std::string("--from is empty; give the --out folder of a train run"); });
     require(prompt != "", [] { return std::string("--prompt is empty; give at least one character"); });

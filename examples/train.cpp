@@ -183,8 +183,7 @@ int train(const Arguments& arguments, const std::vector<std::string>& command) {
     std::cout << counted(count_parameters(preset.model)) << "\n";
     return 0;
   }
-  const Device device = chosen_device(arguments.device);
-  choose_products(device, arguments.gemm, arguments.tf32);
+  const Device device = chosen_device(arguments.device, arguments.gemm, arguments.tf32);
   if (arguments.threads) set_num_threads(*arguments.threads);
   const bool in_halves = is_half(preset.model.dtype);
 

@@ -41,8 +41,8 @@ int run(const Arguments& arguments, const std::string& program, std::vector<std:
   benchmark::Initialize(&argc, argv.data());
   require(argc == 1, [&] { return std::string("unknown argument '") + argv[1] + "'"; });
 
-  Place place = chosen_place(arguments.device, dtypes.at(arguments.dtype));
-  examples::choose_products(place.device, arguments.gemm, arguments.tf32);
+  Place place =
+      place_on(examples::chosen_device(arguments.device, arguments.gemm, arguments.tf32), dtypes.at(arguments.dtype));
   place.settings = arguments.settings;
   measured_preset("tiny", place);  // which a wrong setting ends before anything is measured
   place.ceilings = measure_ceilings(place, arguments.ceilings);

@@ -1,7 +1,6 @@
 #include "tests/bench/place.hpp"
 
 #include "autograd/threads.hpp"
-#include "examples/device.hpp"
 
 namespace folio::bench {
 
@@ -9,8 +8,8 @@ std::string Place::description() const {
   return clock != nullptr ? clock->description() : std::to_string(num_threads()) + " threads of the CPU";
 }
 
-Place chosen_place(const std::string& name, DType dtype) {
-  Place place{.device = examples::chosen_device(name), .dtype = dtype};
+Place place_on(Device device, DType dtype) {
+  Place place{.device = device, .dtype = dtype};
   if (place.device == Device::cuda) place.clock = &cuda::gpu_clock;
   if (place.device == Device::cuda_emulated) place.clock = &cuda_emulated::gpu_clock;
   return place;

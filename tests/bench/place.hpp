@@ -26,9 +26,8 @@ struct Place {
   std::string description() const;
 };
 
-/// The place of that name ("cpu", "cuda", "cuda-emulated"), ready for use, its ceilings not yet measured; an Error that
-/// says what there is instead.
-Place chosen_place(const std::string& device, DType dtype);
+/// That device, which must be ready for use, its ceilings not yet measured.
+Place place_on(Device device, DType dtype);
 
 /// Times stretches of work, on a GPU by its own clock.
 class Stopwatch {
