@@ -20,59 +20,90 @@ std::array<T, size> padded(const T* x, std::int64_t count) {
   return all;
 }
 
-/// sums[r·vectors + v] = Σ_l w[r][l]·x[v][l] of rows that are w_stride and `stride` apart. Those of x have zeros up to whole
-/// steps. The rows of w are read one after the other: memory gives one long run twice as fast as several short ones. A sum
-/// is made in `parts`.
-template <int rows, int vectors, class T>
-std::array<float, sums_at_once> dots(const T* w, std::int64_t w_stride, const typename Terms<T>::Element* x,
-                                     std::int64_t stride, std::int64_t k) {
-  static_assert(rows * vectors <= sums_at_once);
+/// Calls put(r, v, Σ_l w[r][l]·x[v][l]) with sums whose lanes are still to be added. Rows are w_stride and `stride` apart;
+/// those of x have zeros up to whole steps. A sum is made in `parts`.
+template <int rows, int vectors, class T, class Put>
+[[gnu::always_inline]] inline void dot_side_by_side(const T* w, std::int64_t w_stride,
+                                                    const typename Terms<T>::Element* x, std::int64_t stride,
+                                                    std::int64_t k, Put&& put) {
   constexpr int step = Terms<T>::step, parts = std::max(1, sums_in_flight / vectors);
-  std::array<Vector, sums_at_once> sums = {};
-  auto* sum = sums.data();
-  for (int r = 0; r < rows; ++r, w += w_stride, sum += vectors) {
-    Vector part[vectors][parts] = {};
-    const auto add = [&](int p, const T* row, const auto* from) {
-      for (int v = 0; v < vectors; ++v) part[v][p] = Terms<T>::add(part[v][p], row, from + v * stride);
-    };
-    std::int64_t l = 0;
-    for (; l + parts * step <= k; l += parts * step) {
-      for (int p = 0; p < parts; ++p) add(p, w + l + p * step, x + l + p * step);
-    }
-    for (; l + step <= k; l += step) add(0, w + l, x + l);
-    if (l < k) add(0, padded<step>(w + l, k - l).data(), x + l);
-    for (int v = 0; v < vectors; ++v) {
-      for (int p = 0; p < parts; ++p) sum[v] += part[v][p];
-    }
+  Vector part[parts][rows * vectors];
+  unrolled<parts>([&](auto p) { unrolled<rows * vectors>([&](auto i) { part[p][i] = Vector{}; }); });
+  const auto add = [&](auto p, const T* from, std::int64_t apart, const auto* by) __attribute__((always_inline)) {
+    unrolled<rows * vectors>([&](auto i) __attribute__((always_inline)) {
+      part[p][i] = Terms<T>::add(part[p][i], from + i / vectors * apart, by + i % vectors * stride);
+    });
+  };
+  std::int64_t l = 0;
+  for (; l + parts * step <= k; l += parts * step) {
+    unrolled<parts>([&](auto p) { add(p, w + l + p * step, w_stride, x + l + p * step); });
   }
-  return totals(sums);
+  for (; l + step <= k; l += step) add(std::integral_constant<int, 0>{}, w + l, w_stride, x + l);
+  if (l < k) {
+    std::array<std::array<T, step>, rows> rest;
+    for (int r = 0; r < rows; ++r) rest[static_cast<std::size_t>(r)] = padded<step>(w + r * w_stride + l, k - l);
+    add(std::integral_constant<int, 0>{}, rest[0].data(), step, x + l);
+  }
+  unrolled<rows * vectors>([&](auto i) {
+    unrolled<parts - 1>([&](auto p) { part[0][i] += part[p + 1][i]; });
+    put(i / vectors, i % vectors, part[0][i]);
+  });
 }
 
-/// sums[v][i] += Σ_l x[l][v]·w[l·w_stride + i] for i < blocks·lanes or, of part of one block, `count`. The rows of sums are
-/// `rows` apart. A function of its own, so that all sums stay in registers.
+/// sums[v·rows + r] = Σ_l w[r][l]·x[v][l]. With few vectors the rows of w are read one after the other: memory gives one
+/// long run twice as fast as several short ones. With more, reading w bounds less than reading x.
+template <int rows, int vectors, class T>
+void dots(const T* w, std::int64_t w_stride, const typename Terms<T>::Element* x, std::int64_t stride, std::int64_t k,
+          std::array<float, sums_at_once>& sums) {
+  static_assert(rows * vectors <= sums_at_once);
+  constexpr int together = vectors < 4 ? 1 : rows;
+  std::array<Vector, sums_at_once> all;
+  unrolled<sums_at_once - rows * vectors>([&](auto i) { all[rows * vectors + i] = Vector{}; });
+  unrolled<rows / together>([&](auto i) {
+    dot_side_by_side<together, vectors>(
+        w + i * together * w_stride, w_stride, x, stride,
+        k, [&](int r, int v, Vector sum) __attribute__((always_inline)) {
+          all[static_cast<std::size_t>(v * rows + i * together + r)] = sum;
+        });
+  });
+  totals(all, sums.data());
+}
+
+/// sums[v][i] += Σ_l x[l][v]·w[l·w_stride + i] for i < blocks·step or, of part of one block, `count`. The rows of sums are
+/// `rows` apart; those of x have zeros up to whole depths. A function of its own, so that all sums stay in registers.
 template <int vectors, int blocks, bool whole, class T>
-[[gnu::noinline]] void add_rows(const T* w, std::int64_t w_stride, const float* x, std::int64_t k, std::int64_t count,
-                                float* sums, std::int64_t rows) {
-  const auto read = [&](const auto* from) {
-    if constexpr (whole) return load(from);
-    return load(padded<lanes>(from, count).data());
+[[gnu::noinline]] void add_rows(const T* w, std::int64_t w_stride, const typename RowTerms<T>::Element* x,
+                                std::int64_t k, std::int64_t count, float* sums, std::int64_t rows) {
+  using Rows = RowTerms<T>;
+  constexpr int depth = Rows::depth, parts = Rows::step / lanes;
+  static constexpr std::array<T, Rows::step> zeros = {};
+  Vector sum[vectors][blocks * parts] = {};
+  const auto bytes = whole ? sizeof sum[0] : static_cast<std::size_t>(count) * sizeof(float);
+  for (int v = 0; v < vectors; ++v) std::memcpy(sum[v], sums + v * rows, bytes);
+  const auto block_of = [&](const T* from, std::int64_t present) {
+    std::array<const T*, depth> at;
+    std::array<std::array<T, Rows::step>, depth> copy;
+    for (std::size_t d = 0; d < depth; ++d, from += w_stride) {
+      at[d] = static_cast<std::int64_t>(d) < present ? from : zeros.data();
+      if constexpr (!whole) at[d] = (copy[d] = padded<Rows::step>(at[d], count)).data();
+    }
+    return Rows::block(at);
   };
-  Vector sum[vectors][blocks];
-  for (int v = 0; v < vectors; ++v) {
-    for (int b = 0; b < blocks; ++b) sum[v][b] = read(sums + v * rows + b * lanes);
-  }
-  for (std::int64_t l = 0; l < k; ++l, w += w_stride, x += vectors) {
+  const auto add = [&](std::int64_t present) {
     for (int b = 0; b < blocks; ++b) {
-      const Vector row = read(w + b * lanes);
+      const auto block = block_of(w + b * Rows::step, present);
       for (int v = 0; v < vectors; ++v) {
-        sum[v][b] = add_product(sum[v][b], row, x[v] - Vector{});  // in every lane, −0 too
+        for (int p = 0; p < parts; ++p) {
+          Vector& to = sum[v][b * parts + p];
+          to = Rows::add(to, block.parts[p], x + v * depth);
+        }
       }
     }
-  }
-  const auto bytes = whole ? sizeof(Vector) : static_cast<std::size_t>(count) * sizeof(float);
-  for (int v = 0; v < vectors; ++v) {
-    for (int b = 0; b < blocks; ++b) std::memcpy(sums + v * rows + b * lanes, &sum[v][b], bytes);
-  }
+  };
+  std::int64_t l = 0;
+  for (; l + depth <= k; l += depth, w += depth * w_stride, x += depth * vectors) add(depth);
+  if (l < k) add(k - l);
+  for (int v = 0; v < vectors; ++v) std::memcpy(sums + v * rows, sum[v], bytes);
 }
 
 /// A matrix that is multiplied by few vectors. Its rows are packed or its columns.
@@ -82,20 +113,26 @@ struct Factor {
   std::int64_t rows, k;
 };
 
-/// What a thread keeps from call to call: the vectors, the sums, and what they are added to.
-struct Scratch {
-  std::vector<float> x, y, before;
-  std::vector<bfloat16> x_bfloat16;
-
+/// What a thread keeps from call to call, and never shrinks: the vectors, the sums, and what they are added to.
+class Scratch {
+ public:
   template <class T>
   T* vectors(std::int64_t count) {
-    const auto sized = [count](auto& all) {
-      all.resize(static_cast<std::size_t>(count));
-      return all.data();
-    };
-    if constexpr (std::is_same_v<T, float>) return sized(x);
-    if constexpr (std::is_same_v<T, bfloat16>) return sized(x_bfloat16);
+    if constexpr (std::is_same_v<T, float>) return sized(x_, count);
+    if constexpr (std::is_same_v<T, bfloat16>) return sized(x_bfloat16_, count);
   }
+  float* sums(std::int64_t count) { return sized(y_, count); }
+  float* before(std::int64_t count) { return sized(before_, count); }
+
+ private:
+  template <class T>
+  static T* sized(std::vector<T>& all, std::int64_t count) {
+    if (std::ssize(all) < count) all.resize(static_cast<std::size_t>(count));
+    return all.data();
+  }
+
+  std::vector<float> x_, y_, before_;
+  std::vector<bfloat16> x_bfloat16_;
 };
 Scratch& scratch() {
   static thread_local Scratch all;
@@ -104,7 +141,7 @@ Scratch& scratch() {
 
 /// y[v][i] = Σ_l W[i, l]·x[l, v], where the rows of W are packed.
 template <int vectors, class T>
-void sum_by_dots(const Factor<T>& f, const Matrix<const T>& x, Scratch& all) {
+void sum_by_dots(const Factor<T>& f, const Matrix<const T>& x, Scratch& all, float* y) {
   using Element = typename Terms<T>::Element;
   constexpr std::int64_t step = Terms<T>::step;
   const std::int64_t stride = (f.k + step - 1) / step * step;
@@ -117,10 +154,9 @@ void sum_by_dots(const Factor<T>& f, const Matrix<const T>& x, Scratch& all) {
   std::int64_t i = 0;
   const auto advance = [&]<int together>(std::integral_constant<int, together>) {
     for (; i + together <= f.rows; i += together) {
-      const auto sums = dots<together, vectors>(f.w.at(i, 0).data, f.w.row_stride, from, stride, f.k);
-      for (int j = 0; j < together * vectors; ++j) {
-        all.y[static_cast<std::size_t>(j % vectors * f.rows + i + j / vectors)] = sums[static_cast<std::size_t>(j)];
-      }
+      std::array<float, sums_at_once> sums;
+      dots<together, vectors>(f.w.at(i, 0).data, f.w.row_stride, from, stride, f.k, sums);
+      for (int v = 0; v < vectors; ++v) std::copy_n(sums.data() + v * together, together, y + v * f.rows + i);
     }
   };
   advance(std::integral_constant<int, sums_at_once / vectors>{});
@@ -129,29 +165,37 @@ void sum_by_dots(const Factor<T>& f, const Matrix<const T>& x, Scratch& all) {
 
 /// The same where its columns are packed. W is read in stretches of columns that stay in the cache.
 template <int vectors, class T>
-void sum_by_rows(const Factor<T>& f, const Matrix<const T>& x, Scratch& all) {
-  constexpr std::int64_t cached = 8192, least = 16;
-  float* to = all.vectors<float>(vectors * f.k);
-  for (std::int64_t l = 0; l < f.k; ++l) {
-    for (int v = 0; v < vectors; ++v) *to++ = convert_to<float>(*x.at(l, v).data);
+void sum_by_rows(const Factor<T>& f, const Matrix<const T>& x, Scratch& all, float* y) {
+  using Rows = RowTerms<T>;
+  using Element = typename Rows::Element;
+  constexpr std::int64_t cached = 8192, least = 16, depth = Rows::depth, step = Rows::step;
+  const std::int64_t whole = (f.k + depth - 1) / depth * depth;
+  Element* run = all.vectors<Element>(whole * (1 + vectors));
+  const Element* from = run + whole;
+  std::fill(run + f.k, run + whole, Element{});
+  for (int v = 0; v < vectors; ++v) {
+    detail::pack_run(x.at(0, v).data, x.row_stride, f.k, run);
+    Element* to = run + whole + v * depth;
+    for (std::int64_t l = 0; l < whole; l += depth, to += vectors * depth) std::copy_n(run + l, depth, to);
   }
-  std::ranges::fill(all.y, 0.0F);
-  const std::int64_t stretch = std::max(least, cached / f.rows);
-  for (std::int64_t l = 0; l < f.k; l += stretch) {
+  std::fill_n(y, vectors * f.rows, 0.0F);
+  const std::int64_t stretch = std::max(least, cached / f.rows / depth * depth);
+  for (std::int64_t l = 0; l < f.k; l += stretch, from += stretch * vectors) {
     const std::int64_t k = std::min(stretch, f.k - l);
-    const float* from = all.x.data() + l * vectors;
     std::int64_t i = 0;
     const auto advance = [&]<int blocks>(std::integral_constant<int, blocks>) {
-      for (; i + blocks * lanes <= f.rows; i += blocks * lanes) {
-        add_rows<vectors, blocks, true>(f.w.at(i, l).data, f.w.column_stride, from, k, lanes, all.y.data() + i, f.rows);
+      if constexpr (vectors * blocks * step / lanes <= sums_at_once || blocks == 1) {
+        for (; i + blocks * step <= f.rows; i += blocks * step) {
+          add_rows<vectors, blocks, true>(f.w.at(i, l).data, f.w.column_stride, from, k, step, y + i, f.rows);
+        }
       }
     };
-    if constexpr (vectors <= sums_at_once / 8) advance(std::integral_constant<int, 8>{});
-    if constexpr (vectors <= sums_at_once / 4) advance(std::integral_constant<int, 4>{});
-    if constexpr (vectors <= sums_at_once / 2) advance(std::integral_constant<int, 2>{});
+    advance(std::integral_constant<int, 8>{});
+    advance(std::integral_constant<int, 4>{});
+    advance(std::integral_constant<int, 2>{});
     advance(std::integral_constant<int, 1>{});
     if (i == f.rows) continue;
-    add_rows<vectors, 1, false>(f.w.at(i, l).data, f.w.column_stride, from, k, f.rows - i, all.y.data() + i, f.rows);
+    add_rows<vectors, 1, false>(f.w.at(i, l).data, f.w.column_stride, from, k, f.rows - i, y + i, f.rows);
   }
 }
 
@@ -159,19 +203,19 @@ void sum_by_rows(const Factor<T>& f, const Matrix<const T>& x, Scratch& all) {
 template <int vectors, class T, class Out>
 void multiply_few(const Factor<T>& f, const Matrix<const T>& x, const Matrix<Out>& y, bool accumulate) {
   Scratch& all = scratch();
-  all.y.resize(static_cast<std::size_t>(vectors * f.rows));
+  float* y_sums = all.sums(vectors * f.rows);
   if (f.w.column_stride == 1) {
-    sum_by_dots<vectors>(f, x, all);
+    sum_by_dots<vectors>(f, x, all, y_sums);
   } else {
-    sum_by_rows<vectors>(f, x, all);
+    sum_by_rows<vectors>(f, x, all, y_sums);
   }
   for (int v = 0; v < vectors; ++v) {
-    float* sums = all.y.data() + v * f.rows;
+    float* sums = y_sums + v * f.rows;
     Out* to = y.at(0, v).data;
     if (accumulate) {
-      all.before.resize(static_cast<std::size_t>(f.rows));
-      detail::pack_run(to, y.row_stride, f.rows, all.before.data());
-      for (std::int64_t i = 0; i < f.rows; ++i) sums[i] += all.before[static_cast<std::size_t>(i)];
+      float* before = all.before(f.rows);
+      detail::pack_run(to, y.row_stride, f.rows, before);
+      for (std::int64_t i = 0; i < f.rows; ++i) sums[i] += before[i];
     }
     detail::unpack_run(sums, f.rows, to, y.row_stride);
   }
