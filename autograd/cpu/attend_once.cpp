@@ -11,11 +11,12 @@ namespace {
 
 constexpr std::int64_t most_heads_together = 8;
 
-/// Of so many heads with values in common, how many read them at once: all, if they are not worth another thread.
-/// Bfloat16s that are multiplied as they are (E) take a quarter of the time.
-template <class E>
+/// Into equal groups of how many to divide heads with values in common, which are `work` multiplications: large ones, since
+/// a group reads the values once, but no group of more than half as many where another thread would pay. Values that
+/// products read as bfloat16s (F) take a quarter of the time.
+template <class F>
 std::int64_t heads_together(std::int64_t heads, std::int64_t work) {
-  constexpr std::int64_t alone = (std::is_same_v<E, bfloat16> ? 4 : 1) * worth_threads;
+  constexpr std::int64_t alone = (std::is_same_v<F, bfloat16> ? 4 : 1) * worth_threads;
   std::int64_t most = work < alone ? most_heads_together : most_heads_together / 2;
   while (heads % most != 0) --most;
   return most;

@@ -12,61 +12,53 @@
 namespace folio::cpu {
 namespace {
 
-/// The first `count` < size of x, and zeros.
-template <int size, class T>
-std::array<T, size> padded(const T* x, std::int64_t count) {
-  std::array<T, size> all = {};
-  std::copy_n(x, count, all.begin());
-  return all;
-}
+/// Up to so many vectors, reading w bounds: its rows are read one after the other, since memory gives one long run twice as
+/// fast as several short ones. From there on reading x does, and rows share it.
+constexpr int few_vectors = 3;
 
-/// Calls put(r, v, Σ_l w[r][l]·x[v][l]) with sums whose lanes are still to be added. Rows are w_stride and `stride` apart;
-/// those of x have zeros up to whole steps. A sum is made in `parts`.
-template <int rows, int vectors, class T, class Put>
-[[gnu::always_inline]] inline void dot_side_by_side(const T* w, std::int64_t w_stride,
-                                                    const typename Terms<T>::Element* x, std::int64_t stride,
-                                                    std::int64_t k, Put&& put) {
-  constexpr int step = Terms<T>::step, parts = std::max(1, sums_in_flight / vectors);
-  Vector part[parts][rows * vectors];
-  unrolled<parts>([&](auto p) { unrolled<rows * vectors>([&](auto i) { part[p][i] = Vector{}; }); });
+/// sums[r·vectors + v] = Σ_l w[r][l]·x[v][l], whose lanes are still to be added. Rows are w_stride and `stride` apart; those
+/// of x have zeros up to whole steps. A sum is made in as many parts whatever the rows.
+template <int rows, int vectors, class T>
+[[gnu::always_inline]] inline std::array<Vector, rows * vectors> dot_side_by_side(const T* w, std::int64_t w_stride,
+                                                                                  const typename Terms<T>::Element* x,
+                                                                                  std::int64_t stride, std::int64_t k) {
+  constexpr int step = Terms<T>::step, parts = vectors > few_vectors ? 1 : std::max(1, sums_in_flight / vectors);
+  static_assert(rows * vectors * parts <= sums_at_once);
+  std::array<std::array<Vector, rows * vectors>, parts> sums;
+  unrolled<parts>([&](auto p) { unrolled<rows * vectors>([&](auto i) { sums[p][i] = Vector{}; }); });
   const auto add = [&](auto p, const T* from, std::int64_t apart, const auto* by) __attribute__((always_inline)) {
     unrolled<rows * vectors>([&](auto i) __attribute__((always_inline)) {
-      part[p][i] = Terms<T>::add(part[p][i], from + i / vectors * apart, by + i % vectors * stride);
+      sums[p][i] = Terms<T>::add(sums[p][i], from + i / vectors * apart, by + i % vectors * stride);
     });
   };
+  constexpr std::integral_constant<int, 0> first;
   std::int64_t l = 0;
   for (; l + parts * step <= k; l += parts * step) {
     unrolled<parts>([&](auto p) { add(p, w + l + p * step, w_stride, x + l + p * step); });
   }
-  for (; l + step <= k; l += step) add(std::integral_constant<int, 0>{}, w + l, w_stride, x + l);
+  for (; l + step <= k; l += step) add(first, w + l, w_stride, x + l);
   if (l < k) {
-    std::array<std::array<T, step>, rows> rest;
-    for (int r = 0; r < rows; ++r) rest[static_cast<std::size_t>(r)] = padded<step>(w + r * w_stride + l, k - l);
-    add(std::integral_constant<int, 0>{}, rest[0].data(), step, x + l);
+    constexpr int width = rows * step;
+    std::array<T, width> rest = {};
+    for (int r = 0; r < rows; ++r) std::copy_n(w + r * w_stride + l, k - l, rest.data() + r * step);
+    add(first, rest.data(), step, x + l);
   }
-  unrolled<rows * vectors>([&](auto i) {
-    unrolled<parts - 1>([&](auto p) { part[0][i] += part[p + 1][i]; });
-    put(i / vectors, i % vectors, part[0][i]);
-  });
+  unrolled<parts - 1>([&](auto p) { unrolled<rows * vectors>([&](auto i) { sums[0][i] += sums[p + 1][i]; }); });
+  return sums[0];
 }
 
-/// sums[v·rows + r] = Σ_l w[r][l]·x[v][l]. With few vectors the rows of w are read one after the other: memory gives one
-/// long run twice as fast as several short ones. With more, reading w bounds less than reading x.
+/// sums[v·rows + r] = Σ_l w[r][l]·x[v][l].
 template <int rows, int vectors, class T>
-void dots(const T* w, std::int64_t w_stride, const typename Terms<T>::Element* x, std::int64_t stride, std::int64_t k,
-          std::array<float, sums_at_once>& sums) {
-  static_assert(rows * vectors <= sums_at_once);
-  constexpr int together = vectors < 4 ? 1 : rows;
+std::array<float, sums_at_once> dots(const T* w, std::int64_t w_stride, const typename Terms<T>::Element* x,
+                                     std::int64_t stride, std::int64_t k) {
+  constexpr int together = vectors > few_vectors ? rows : 1;
   std::array<Vector, sums_at_once> all;
   unrolled<sums_at_once - rows * vectors>([&](auto i) { all[rows * vectors + i] = Vector{}; });
-  unrolled<rows / together>([&](auto i) {
-    dot_side_by_side<together, vectors>(
-        w + i * together * w_stride, w_stride, x, stride,
-        k, [&](int r, int v, Vector sum) __attribute__((always_inline)) {
-          all[static_cast<std::size_t>(v * rows + i * together + r)] = sum;
-        });
+  unrolled<rows / together>([&](auto r) {
+    const auto sums = dot_side_by_side<together, vectors>(w + r * together * w_stride, w_stride, x, stride, k);
+    unrolled<together * vectors>([&](auto i) { all[i % vectors * rows + r * together + i / vectors] = sums[i]; });
   });
-  totals(all, sums.data());
+  return totals(all);
 }
 
 /// sums[v][i] += Σ_l x[l][v]·w[l·w_stride + i] for i < blocks·step or, of part of one block, `count`. The rows of sums are
@@ -76,33 +68,23 @@ template <int vectors, int blocks, bool whole, class T>
                                 std::int64_t k, std::int64_t count, float* sums, std::int64_t rows) {
   using Rows = RowTerms<T>;
   constexpr int depth = Rows::depth, parts = Rows::step / lanes;
-  static constexpr std::array<T, Rows::step> zeros = {};
   Vector sum[vectors][blocks * parts] = {};
   const auto bytes = whole ? sizeof sum[0] : static_cast<std::size_t>(count) * sizeof(float);
   for (int v = 0; v < vectors; ++v) std::memcpy(sum[v], sums + v * rows, bytes);
-  const auto block_of = [&](const T* from, std::int64_t present) {
-    std::array<const T*, depth> at;
-    std::array<std::array<T, Rows::step>, depth> copy;
-    for (std::size_t d = 0; d < depth; ++d, from += w_stride) {
-      at[d] = static_cast<std::int64_t>(d) < present ? from : zeros.data();
-      if constexpr (!whole) at[d] = (copy[d] = padded<Rows::step>(at[d], count)).data();
-    }
-    return Rows::block(at);
-  };
-  const auto add = [&](std::int64_t present) {
+  const auto add = [&](std::int64_t l, std::int64_t present) {
     for (int b = 0; b < blocks; ++b) {
-      const auto block = block_of(w + b * Rows::step, present);
+      const auto block = Rows::block(w + l * w_stride + b * Rows::step, w_stride, present, whole ? Rows::step : count);
       for (int v = 0; v < vectors; ++v) {
         for (int p = 0; p < parts; ++p) {
           Vector& to = sum[v][b * parts + p];
-          to = Rows::add(to, block.parts[p], x + v * depth);
+          to = Rows::add(to, block.parts[p], x + l * vectors + v * depth);
         }
       }
     }
   };
   std::int64_t l = 0;
-  for (; l + depth <= k; l += depth, w += depth * w_stride, x += depth * vectors) add(depth);
-  if (l < k) add(k - l);
+  for (; l + depth <= k; l += depth) add(l, depth);
+  if (l < k) add(l, k - l);
   for (int v = 0; v < vectors; ++v) std::memcpy(sums + v * rows, sum[v], bytes);
 }
 
@@ -154,12 +136,14 @@ void sum_by_dots(const Factor<T>& f, const Matrix<const T>& x, Scratch& all, flo
   std::int64_t i = 0;
   const auto advance = [&]<int together>(std::integral_constant<int, together>) {
     for (; i + together <= f.rows; i += together) {
-      std::array<float, sums_at_once> sums;
-      dots<together, vectors>(f.w.at(i, 0).data, f.w.row_stride, from, stride, f.k, sums);
+      const auto sums = dots<together, vectors>(f.w.at(i, 0).data, f.w.row_stride, from, stride, f.k);
       for (int v = 0; v < vectors; ++v) std::copy_n(sums.data() + v * together, together, y + v * f.rows + i);
     }
   };
-  advance(std::integral_constant<int, sums_at_once / vectors>{});
+  constexpr int most = sums_at_once / vectors;
+  advance(std::integral_constant<int, most>{});
+  if constexpr (most >= 4) advance(std::integral_constant<int, most / 2>{});
+  if constexpr (most >= 8) advance(std::integral_constant<int, most / 4>{});
   advance(std::integral_constant<int, 1>{});
 }
 
@@ -169,6 +153,7 @@ void sum_by_rows(const Factor<T>& f, const Matrix<const T>& x, Scratch& all, flo
   using Rows = RowTerms<T>;
   using Element = typename Rows::Element;
   constexpr std::int64_t cached = 8192, least = 16, depth = Rows::depth, step = Rows::step;
+  static_assert(least % depth == 0 && vectors * step / lanes <= sums_at_once);
   const std::int64_t whole = (f.k + depth - 1) / depth * depth;
   Element* run = all.vectors<Element>(whole * (1 + vectors));
   const Element* from = run + whole;
@@ -180,13 +165,14 @@ void sum_by_rows(const Factor<T>& f, const Matrix<const T>& x, Scratch& all, flo
   }
   std::fill_n(y, vectors * f.rows, 0.0F);
   const std::int64_t stretch = std::max(least, cached / f.rows / depth * depth);
-  for (std::int64_t l = 0; l < f.k; l += stretch, from += stretch * vectors) {
+  for (std::int64_t l = 0; l < f.k; l += stretch) {
     const std::int64_t k = std::min(stretch, f.k - l);
+    const Element* by = from + l * vectors;
     std::int64_t i = 0;
     const auto advance = [&]<int blocks>(std::integral_constant<int, blocks>) {
-      if constexpr (vectors * blocks * step / lanes <= sums_at_once || blocks == 1) {
+      if constexpr (vectors * blocks * step / lanes <= sums_at_once) {
         for (; i + blocks * step <= f.rows; i += blocks * step) {
-          add_rows<vectors, blocks, true>(f.w.at(i, l).data, f.w.column_stride, from, k, step, y + i, f.rows);
+          add_rows<vectors, blocks, true>(f.w.at(i, l).data, f.w.column_stride, by, k, step, y + i, f.rows);
         }
       }
     };
@@ -195,7 +181,7 @@ void sum_by_rows(const Factor<T>& f, const Matrix<const T>& x, Scratch& all, flo
     advance(std::integral_constant<int, 2>{});
     advance(std::integral_constant<int, 1>{});
     if (i == f.rows) continue;
-    add_rows<vectors, 1, false>(f.w.at(i, l).data, f.w.column_stride, from, k, f.rows - i, y + i, f.rows);
+    add_rows<vectors, 1, false>(f.w.at(i, l).data, f.w.column_stride, by, k, f.rows - i, y + i, f.rows);
   }
 }
 

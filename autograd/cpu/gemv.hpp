@@ -15,10 +15,9 @@ bool is_of_vectors(const Product<T, Out>& p) {
 }
 
 /// Computes a product of a matrix and a few vectors on the calling thread, for T of float and the 16-bit floats. The matrix
-/// is read once as it is stored, which bounds it. 16-bit floats are widened in registers; but bfloat16s are multiplied as
-/// they are where the processor can (AVX512-BF16), and those below 2^-126 are then taken as 0. An element of the result
-/// depends on its own row of the matrix and its vector alone: parts that have more rows than vectors are the same bits as
-/// the whole.
+/// is read once as it is stored. 16-bit floats are widened in registers; but bfloat16s are multiplied as they are where the
+/// processor can (AVX512-BF16), and factors and sums below 2^-126 are then taken as 0. An element of the result depends on
+/// its own row of the matrix and its vector alone: parts that have more rows than vectors are the same bits as the whole.
 template <class T, class Out>
 void multiply_vectors(const Product<T, Out>& product);
 

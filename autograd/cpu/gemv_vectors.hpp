@@ -30,9 +30,9 @@ constexpr int vector_bytes = 32;
 constexpr int vector_bytes = 16;
 #endif
 constexpr int lanes = vector_bytes / static_cast<int>(sizeof(float));
-/// Sums of one product that are kept in registers.
+/// Sums that are kept in registers.
 constexpr int sums_at_once = vector_bytes == 64 ? 16 : 8;
-/// Of those, that are made side by side, so that additions do not wait for each other.
+/// Sums that are made side by side at least, so that additions do not wait for each other.
 constexpr int sums_in_flight = vector_bytes == 64 ? 4 : 8;
 using Vector [[gnu::vector_size(vector_bytes)]] = float;
 
@@ -88,6 +88,14 @@ inline Vector add_product(Vector sum, Vector w, Vector x) {
 #endif
 }
 
+/// The first `count` < size of x, and zeros.
+template <int size, class T>
+std::array<T, size> padded(const T* x, std::int64_t count) {
+  std::array<T, size> all = {};
+  std::copy_n(x, count, all.begin());
+  return all;
+}
+
 /// How a dot product takes elements of T: `step` at once, those of the vector kept as `Element`.
 template <class T>
 struct Terms {
@@ -105,23 +113,25 @@ struct RowTerms {
     Vector parts[1];
   };
   static constexpr int depth = 1, step = lanes;
-  static Block block(const std::array<const T*, depth>& rows) { return {{load(rows[0])}}; }
+  /// The first `count` columns of the `present` rows that are there, and zeros.
+  static Block block(const T* w, std::int64_t /*w_stride*/, std::int64_t /*present*/, std::int64_t count) {
+    return {{count == step ? load(w) : load(padded<step>(w, count).data())}};
+  }
   static Vector add(Vector sum, Vector w, const float* x) {
     return add_product(sum, w, *x - Vector{});  // in every lane, −0 too
   }
 };
 
-#if defined(FOLIO_AVX512) && defined(__AVX512BF16__)
-// Without widening: pairs are multiplied and added in float32, numbers below the least normal one taken as 0.
-
-inline __m512i bits_of(const bfloat16* x) { return _mm512_loadu_si512(x); }
+#if defined(FOLIO_AVX512) && defined(__AVX512BW__) && defined(__AVX512BF16__)
+// Without widening: pairs are multiplied and added in float32; factors and sums below the least normal number are 0.
 
 template <>
 struct Terms<bfloat16> {
   using Element = bfloat16;
   static constexpr int step = 2 * lanes;
+  static __m512bh pairs(const bfloat16* x) { return std::bit_cast<__m512bh>(_mm512_loadu_si512(x)); }
   static Vector add(Vector sum, const bfloat16* w, const bfloat16* x) {
-    return _mm512_dpbf16_ps(sum, std::bit_cast<__m512bh>(bits_of(w)), std::bit_cast<__m512bh>(bits_of(x)));
+    return _mm512_dpbf16_ps(sum, pairs(w), pairs(x));
   }
 };
 
@@ -132,11 +142,17 @@ struct RowTerms<bfloat16> {
     __m512bh parts[2];
   };
   static constexpr int depth = 2, step = 2 * lanes;
-  static Block block(const std::array<const bfloat16*, depth>& rows) {
-    const __m512i first = bits_of(rows[0]), second = bits_of(rows[1]);
-    const auto pairs_from = [&](std::uint16_t column) {
-      std::array<std::uint16_t, step> from;  // the second row's begin at `step`
-      for (std::uint16_t i = 0; i < step; ++i) from[i] = column + i / 2 + i % 2 * step;
+  /// Of each column a pair, of the two rows.
+  static Block block(const bfloat16* w, std::int64_t w_stride, std::int64_t present, std::int64_t count) {
+    const auto there = static_cast<__mmask32>((std::uint64_t{1} << count) - 1);
+    const __m512i first = _mm512_maskz_loadu_epi16(there, w);
+    const __m512i second = present < depth ? __m512i{} : _mm512_maskz_loadu_epi16(there, w + w_stride);
+    const auto pairs_from = [&](std::size_t column) {
+      std::array<std::uint16_t, step> from;
+      for (std::size_t i = 0; i < step; ++i) {
+        const std::size_t of_second = i % 2 * step;
+        from[i] = static_cast<std::uint16_t>(of_second + column + i / 2);
+      }
       return std::bit_cast<__m512bh>(_mm512_permutex2var_epi16(first, std::bit_cast<__m512i>(from), second));
     };
     return {{pairs_from(0), pairs_from(lanes)}};
@@ -150,7 +166,8 @@ struct RowTerms<bfloat16> {
 #endif
 
 /// The sum of each vector's lanes.
-[[gnu::always_inline]] inline void totals(const std::array<Vector, sums_at_once>& of, float* sums) {
+[[gnu::always_inline]] inline std::array<float, sums_at_once> totals(const std::array<Vector, sums_at_once>& of) {
+  std::array<float, sums_at_once> sums;
 #if defined(FOLIO_AVX512)
   const auto halves = [&](std::size_t i, std::size_t j) -> __m512 {  // two quarters of each, four sums in a quarter
     return _mm512_shuffle_f32x4(of[i], of[j], 0x44) + _mm512_shuffle_f32x4(of[i], of[j], 0xEE);
@@ -164,20 +181,22 @@ struct RowTerms<bfloat16> {
     return _mm512_castps_pd(_mm512_unpacklo_ps(even, odd) + _mm512_unpackhi_ps(even, odd));
   };
   const __m512d low = pairs(0), high = pairs(2);
-  _mm512_storeu_ps(sums,
+  _mm512_storeu_ps(sums.data(),
                    _mm512_castpd_ps(_mm512_unpacklo_pd(low, high)) + _mm512_castpd_ps(_mm512_unpackhi_pd(low, high)));
 #elif defined(FOLIO_AVX2)
   const auto four = [&](std::size_t i) {
     return _mm256_hadd_ps(_mm256_hadd_ps(of[i], of[i + 1]), _mm256_hadd_ps(of[i + 2], of[i + 3]));
   };
   const __m256 first = four(0), second = four(4);
-  _mm256_storeu_ps(sums, _mm256_permute2f128_ps(first, second, 0x20) + _mm256_permute2f128_ps(first, second, 0x31));
+  _mm256_storeu_ps(sums.data(),
+                   _mm256_permute2f128_ps(first, second, 0x20) + _mm256_permute2f128_ps(first, second, 0x31));
 #else
   for (std::size_t i = 0; i < of.size(); ++i) {
     const auto each = std::bit_cast<std::array<float, lanes> >(of[i]);
     sums[i] = std::accumulate(each.begin(), each.end(), 0.0F);
   }
 #endif
+  return sums;
 }
 
 }  // namespace folio::cpu

@@ -15,7 +15,7 @@ namespace folio::testing::attention {
 inline const bool on_cpu = under_test::device == Device::cpu;
 inline const std::int64_t batch = on_cpu ? 2 : 1, heads = on_cpu ? 3 : 2;
 constexpr std::int64_t tokens = 150, own = 8, rope_width = 4, out = 10;  // three blocks of queries
-constexpr std::int64_t past = 70;
+constexpr std::int64_t past = 71;
 
 inline Tensors draw(std::uint64_t seed, DType dtype = DType::float32, std::int64_t queries = tokens,
                     std::int64_t keys = tokens) {
@@ -25,15 +25,16 @@ inline Tensors draw(std::uint64_t seed, DType dtype = DType::float32, std::int64
 }
 
 /// A query for each head, keys, values and shared keys. Values, and maybe keys, are one for all heads: for_all_heads.
-inline Tensors draw_latents(std::uint64_t seed, std::int64_t heads_count, bool one_key, DType dtype) {
+inline Tensors draw_latents(std::uint64_t seed, std::int64_t heads_count, bool one_key, DType dtype,
+                            std::int64_t keys = past) {
   Generator g(seed);
   return {randn({batch, 1, heads_count, own + rope_width}, g, {dtype}),
-          randn({batch, past, one_key ? 1 : heads_count, own}, g, {dtype}), randn({batch, past, 1, out}, g, {dtype}),
-          randn({batch, past, rope_width}, g, {dtype})};
+          randn({batch, keys, one_key ? 1 : heads_count, own}, g, {dtype}), randn({batch, keys, 1, out}, g, {dtype}),
+          randn({batch, keys, rope_width}, g, {dtype})};
 }
 inline Tensors for_all_heads(const Tensors& x) {
-  const std::int64_t heads_count = x[0].dim(2);
-  return {x[0], x[1].expand({batch, past, heads_count, own}), x[2].expand({batch, past, heads_count, out}), x[3]};
+  const std::int64_t heads_count = x[0].dim(2), keys = x[1].dim(1);
+  return {x[0], x[1].expand({batch, keys, heads_count, own}), x[2].expand({batch, keys, heads_count, out}), x[3]};
 }
 
 /// The same on the device under test.

@@ -153,6 +153,46 @@ TEST(CausalAttention, OneQueryOfHeadsThatShareKeysAndValuesIsThatOfHeadsWithCopi
   });
 }
 
+TEST(CausalAttention, OneQueryOfHeadsThatShareKeysAndValuesHasTheGradientsOfHeadsWithCopies) {
+  in_every_way([](DType dtype) {
+    const double most = dtype == DType::float32 ? 1e-5 : dtype == DType::bfloat16 ? 0x1p-7 : 0x1p-10;
+    for (std::int64_t h = 1; h <= 9; ++h) {
+      const auto run = [&](bool copies) {
+        Tensors leaves;
+        for (Tensor& x : draw_latents(18, h, true, dtype)) leaves.push_back(x.requires_grad(true));
+        Tape tape;
+        Tensors x = for_all_heads(leaves);
+        if (copies) x = {x[0], x[1].contiguous(), x[2].contiguous(), x[3]};
+        Generator g(19);
+        tape.backward(attend(x, past - 1), randn({batch, 1, h, out}, g, {dtype}));
+        Tensors all;
+        for (const Tensor& leaf : leaves) all.push_back(leaf.grad());
+        return all;
+      };
+      const Tensors shared = run(false), copied = run(true);
+      for (std::size_t i = 0; i < shared.size(); ++i) {
+        EXPECT_LT(folio::testing::relative_distance(shared[i].to_vector(), copied[i].to_vector()), most)
+            << h << " heads, input " << i;
+      }
+    }
+  });
+}
+
+/// So long that heads are divided among threads.
+TEST(CausalAttention, OneLongQueryOfHeadsThatShareKeysAndValuesIsThatOfHeadsWithCopies) {
+  in_every_way([](DType dtype) {
+    const double most = dtype == DType::float32 ? 1e-6 : dtype == DType::bfloat16 ? 0x1p-8 : 0x1p-11;
+    for (const std::int64_t keys : {2501, 9001}) {
+      const Tensors x = for_all_heads(draw_latents(20, 6, true, dtype, keys));
+      const Tensors copies = {x[0], x[1].clone(), x[2].clone(), x[3]};
+      EXPECT_LT(
+          folio::testing::relative_distance(attend(x, keys - 1).to_vector(), attend(copies, keys - 1).to_vector()),
+          most)
+          << keys << " keys";
+    }
+  });
+}
+
 TEST(CausalAttention, TakesZeroSizesAndRefusesWhatDoesNotFit) {
   const Tensors x = draw(12);
   const Tensor none = empty({batch, 0, heads, own + rope_width});

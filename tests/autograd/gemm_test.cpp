@@ -38,8 +38,8 @@ struct Layout {
   Rows rows = Rows::packed;
 };
 
-/// A matrix of whole numbers from −8 to 8 in a buffer of its own, so that float32 products of them are exact. The buffer
-/// ends with the matrix, and between its rows stands NaN.
+/// A matrix of whole numbers from −8 to 8 in a buffer of its own, so that float32 products of them are exact. Between its
+/// rows stands NaN, and behind it, but for the address sanitizer, for which the buffer ends with the matrix.
 template <class T>
 struct Stored {
   std::vector<T> values;
@@ -49,7 +49,12 @@ struct Stored {
       : row_stride(layout.transposed ? 1 : stride_of(layout.rows, columns)),
         column_stride(layout.transposed ? stride_of(layout.rows, rows) : 1) {
     if (rows == 0 || columns == 0) return;
-    values.resize(static_cast<std::size_t>((rows - 1) * row_stride + (columns - 1) * column_stride + 1),
+#ifdef __SANITIZE_ADDRESS__
+    const std::int64_t behind = 0;
+#else
+    const std::int64_t behind = row_stride + column_stride + 64;
+#endif
+    values.resize(static_cast<std::size_t>((rows - 1) * row_stride + (columns - 1) * column_stride + 1 + behind),
                   convert_to<T>(std::nan("")));
     for (std::int64_t i = 0; i < rows; ++i) {
       for (std::int64_t j = 0; j < columns; ++j) {
@@ -127,6 +132,17 @@ Sizes draw_vector_sizes() {
   return *rc::gen::arbitrary<bool>() ? rows : Sizes{rows.n, rows.m, rows.k};
 }
 
+/// Leaves NaN in all that the calling thread keeps from one product of vectors to the next.
+template <class T, class Out>
+void fill_scratch() {
+  constexpr std::int64_t vectors = cpu::most_vectors, k = 500, n = 2 * vectors;
+  const std::vector<T> x(vectors * k, convert_to<T>(std::nan(""))), w(k * n);
+  std::vector<Out> y(vectors * n);
+  for (const Matrix<const T> layout : {Matrix<const T>{w.data(), n, 1}, Matrix<const T>{w.data(), 1, k}}) {
+    cpu::multiply<T, Out>({vectors, n, k, {x.data(), k, 1}, layout, {y.data(), n, 1}});
+  }
+}
+
 template <class T, class Out = T>
 void check_vector(Shares& shares, std::uint64_t seed) {
   const Sizes s = draw_vector_sizes();
@@ -143,6 +159,7 @@ void check_vector(Shares& shares, std::uint64_t seed) {
   shares.note("strided vectors", s.k > 1 && (are_rows ? a.transposed : !b.transposed), 30);
   shares.note("accumulating", add, 30);
   shares.note("cut into tiles", whole && s.m * s.n * s.k > 1 << 14, 2);
+  fill_scratch<T, Out>();
   check_product<T, Out>(s, a, b, rows_of_c, add, whole, seed);
 }
 
@@ -210,6 +227,36 @@ FOLIO_PROPERTY(GemmOfVectors, InPartsIsTheSameBits) {
   check_parts_of_vectors<float>(shares, seed);
   check_parts_of_vectors<bfloat16, float>(shares, seed);
   check_parts_of_vectors<float16, float>(shares, seed);
+}
+
+/// Vectors of ones times a matrix of ones but for an infinity at the end of a column.
+template <class T>
+void check_infinity_of_vectors() {
+  for (const std::int64_t k : {1, 2, 31, 33, 65, 257}) {
+    for (const std::int64_t n : {9, 16, 33, 48, 200}) {
+      for (const bool transposed : {false, true}) {
+        std::vector<T> w(static_cast<std::size_t>(k * n), convert_to<T>(1.0F));
+        const Matrix<T> matrix = {w.data(), transposed ? 1 : n, transposed ? k : 1};
+        *matrix.at(k - 1, 5).data = convert_to<T>(INFINITY);
+        for (std::int64_t vectors = 1; vectors <= cpu::most_vectors; ++vectors) {
+          const std::vector<T> x(static_cast<std::size_t>(vectors * k), convert_to<T>(1.0F));
+          std::vector<float> y(static_cast<std::size_t>(vectors * n));
+          cpu::multiply<T, float>(
+              {vectors, n, k, {x.data(), k, 1}, {w.data(), matrix.row_stride, matrix.column_stride}, {y.data(), n, 1}});
+          for (std::int64_t i = 0; i < vectors * n; ++i) {
+            ASSERT_EQ(y[static_cast<std::size_t>(i)], i % n == 5 ? INFINITY : static_cast<float>(k))
+                << vectors << " x " << n << " of " << k << (transposed ? ", dots" : ", rows");
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(GemmOfVectors, AnInfinityIsThatOfItsColumnAlone) {
+  check_infinity_of_vectors<float>();
+  check_infinity_of_vectors<bfloat16>();
+  check_infinity_of_vectors<float16>();
 }
 
 TEST(Gemm, NotANumberReachesItsRowAndColumnWithEveryProvider) {
