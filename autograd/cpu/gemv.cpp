@@ -16,15 +16,15 @@ namespace {
 /// fast as several short ones. From there on reading x does, and rows share it.
 constexpr int few_vectors = 3;
 
-/// sums[r·vectors + v] = Σ_l w[r][l]·x[v][l], whose lanes are still to be added. Rows are w_stride and `stride` apart; those
-/// of x have zeros up to whole steps. A sum is made in as many parts whatever the rows.
-template <int rows, int vectors, class T>
-[[gnu::always_inline]] inline std::array<Vector, rows * vectors> dot_side_by_side(const T* w, std::int64_t w_stride,
-                                                                                  const typename Terms<T>::Element* x,
-                                                                                  std::int64_t stride, std::int64_t k) {
+/// Calls put(r, v, Σ_l w[r][l]·x[v][l]) with sums whose lanes are still to be added. Rows are w_stride and `stride` apart;
+/// those of x have zeros up to whole steps. A sum is made in as many parts whatever the rows.
+template <int rows, int vectors, class T, class Put>
+[[gnu::always_inline]] inline void dot_side_by_side(const T* w, std::int64_t w_stride,
+                                                    const typename Terms<T>::Element* x, std::int64_t stride,
+                                                    std::int64_t k, Put&& put) {
   constexpr int step = Terms<T>::step, parts = vectors > few_vectors ? 1 : std::max(1, sums_in_flight / vectors);
   static_assert(rows * vectors * parts <= sums_at_once);
-  std::array<std::array<Vector, rows * vectors>, parts> sums;
+  Vector sums[parts][rows * vectors];  // a std::array would not stay in registers
   unrolled<parts>([&](auto p) { unrolled<rows * vectors>([&](auto i) { sums[p][i] = Vector{}; }); });
   const auto add = [&](auto p, const T* from, std::int64_t apart, const auto* by) __attribute__((always_inline)) {
     unrolled<rows * vectors>([&](auto i) __attribute__((always_inline)) {
@@ -43,22 +43,27 @@ template <int rows, int vectors, class T>
     for (int r = 0; r < rows; ++r) std::copy_n(w + r * w_stride + l, k - l, rest.data() + r * step);
     add(first, rest.data(), step, x + l);
   }
-  unrolled<parts - 1>([&](auto p) { unrolled<rows * vectors>([&](auto i) { sums[0][i] += sums[p + 1][i]; }); });
-  return sums[0];
+  unrolled<rows * vectors>([&](auto i) {
+    unrolled<parts - 1>([&](auto p) { sums[0][i] += sums[p + 1][i]; });
+    put(i / vectors, i % vectors, sums[0][i]);
+  });
 }
 
 /// sums[v·rows + r] = Σ_l w[r][l]·x[v][l].
 template <int rows, int vectors, class T>
-std::array<float, sums_at_once> dots(const T* w, std::int64_t w_stride, const typename Terms<T>::Element* x,
-                                     std::int64_t stride, std::int64_t k) {
+void dots(const T* w, std::int64_t w_stride, const typename Terms<T>::Element* x, std::int64_t stride, std::int64_t k,
+          std::array<float, sums_at_once>& sums) {
   constexpr int together = vectors > few_vectors ? rows : 1;
   std::array<Vector, sums_at_once> all;
   unrolled<sums_at_once - rows * vectors>([&](auto i) { all[rows * vectors + i] = Vector{}; });
-  unrolled<rows / together>([&](auto r) {
-    const auto sums = dot_side_by_side<together, vectors>(w + r * together * w_stride, w_stride, x, stride, k);
-    unrolled<together * vectors>([&](auto i) { all[i % vectors * rows + r * together + i / vectors] = sums[i]; });
+  unrolled<rows / together>([&](auto i) {
+    const auto put = [&](int r, int v, Vector sum) __attribute__((always_inline)) {
+      const int at = v * rows + i * together + r;
+      all[static_cast<std::size_t>(at)] = sum;
+    };
+    dot_side_by_side<together, vectors>(w + i * together * w_stride, w_stride, x, stride, k, put);
   });
-  return totals(all);
+  totals(all, sums);
 }
 
 /// sums[v][i] += Σ_l x[l][v]·w[l·w_stride + i] for i < blocks·step or, of part of one block, `count`. The rows of sums are
@@ -67,25 +72,30 @@ template <int vectors, int blocks, bool whole, class T>
 [[gnu::noinline]] void add_rows(const T* w, std::int64_t w_stride, const typename RowTerms<T>::Element* x,
                                 std::int64_t k, std::int64_t count, float* sums, std::int64_t rows) {
   using Rows = RowTerms<T>;
-  constexpr int depth = Rows::depth, parts = Rows::step / lanes;
-  Vector sum[vectors][blocks * parts] = {};
-  const auto bytes = whole ? sizeof sum[0] : static_cast<std::size_t>(count) * sizeof(float);
-  for (int v = 0; v < vectors; ++v) std::memcpy(sum[v], sums + v * rows, bytes);
-  const auto add = [&](std::int64_t l, std::int64_t present) {
-    for (int b = 0; b < blocks; ++b) {
+  constexpr int depth = Rows::depth, parts = Rows::step / lanes, across = blocks * parts;
+  const auto place = [&](int i) { return sums + i / across * rows + i % across * lanes; };
+  const auto present_of = [&](int i) {
+    return whole ? std::int64_t{lanes} : std::clamp<std::int64_t>(count - i % across * lanes, 0, lanes);
+  };
+  Vector sum[vectors * across];
+  unrolled<vectors * across>(
+      [&](auto i) { sum[i] = whole ? load(place(i)) : load(padded<lanes>(place(i), present_of(i)).data()); });
+  const auto add = [&](std::int64_t l, std::int64_t present) __attribute__((always_inline)) {
+    unrolled<blocks>([&](auto b) __attribute__((always_inline)) {
       const auto block = Rows::block(w + l * w_stride + b * Rows::step, w_stride, present, whole ? Rows::step : count);
-      for (int v = 0; v < vectors; ++v) {
-        for (int p = 0; p < parts; ++p) {
-          Vector& to = sum[v][b * parts + p];
-          to = Rows::add(to, block.parts[p], x + l * vectors + v * depth);
-        }
-      }
-    }
+      unrolled<vectors * parts>([&](auto i) __attribute__((always_inline)) {
+        Vector& to = sum[i / parts * across + b * parts + i % parts];
+        to = Rows::add(to, block.parts[i % parts], x + l * vectors + i / parts * depth);
+      });
+    });
   };
   std::int64_t l = 0;
   for (; l + depth <= k; l += depth) add(l, depth);
   if (l < k) add(l, k - l);
-  for (int v = 0; v < vectors; ++v) std::memcpy(sums + v * rows, sum[v], bytes);
+  unrolled<vectors * across>([&](auto i) {
+    const Vector total = sum[i];
+    std::memcpy(place(i), &total, static_cast<std::size_t>(present_of(i)) * sizeof(float));
+  });
 }
 
 /// A matrix that is multiplied by few vectors. Its rows are packed or its columns.
@@ -136,7 +146,8 @@ void sum_by_dots(const Factor<T>& f, const Matrix<const T>& x, Scratch& all, flo
   std::int64_t i = 0;
   const auto advance = [&]<int together>(std::integral_constant<int, together>) {
     for (; i + together <= f.rows; i += together) {
-      const auto sums = dots<together, vectors>(f.w.at(i, 0).data, f.w.row_stride, from, stride, f.k);
+      std::array<float, sums_at_once> sums;
+      dots<together, vectors>(f.w.at(i, 0).data, f.w.row_stride, from, stride, f.k, sums);
       for (int v = 0; v < vectors; ++v) std::copy_n(sums.data() + v * together, together, y + v * f.rows + i);
     }
   };

@@ -166,8 +166,8 @@ struct RowTerms<bfloat16> {
 #endif
 
 /// The sum of each vector's lanes.
-[[gnu::always_inline]] inline std::array<float, sums_at_once> totals(const std::array<Vector, sums_at_once>& of) {
-  std::array<float, sums_at_once> sums;
+[[gnu::always_inline]] inline void totals(const std::array<Vector, sums_at_once>& of,
+                                          std::array<float, sums_at_once>& sums) {
 #if defined(FOLIO_AVX512)
   const auto halves = [&](std::size_t i, std::size_t j) -> __m512 {  // two quarters of each, four sums in a quarter
     return _mm512_shuffle_f32x4(of[i], of[j], 0x44) + _mm512_shuffle_f32x4(of[i], of[j], 0xEE);
@@ -196,7 +196,6 @@ struct RowTerms<bfloat16> {
     sums[i] = std::accumulate(each.begin(), each.end(), 0.0F);
   }
 #endif
-  return sums;
 }
 
 }  // namespace folio::cpu
