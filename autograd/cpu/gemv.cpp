@@ -24,7 +24,7 @@ template <int rows, int vectors, class T, class Put>
                                                     std::int64_t k, Put&& put) {
   constexpr int step = Terms<T>::step, parts = vectors > few_vectors ? 1 : std::max(1, sums_in_flight / vectors);
   static_assert(rows * vectors * parts <= sums_at_once);
-  Vector sums[parts][rows * vectors];  // a std::array would not stay in registers
+  Vector sums[parts][rows * vectors];  // in a std::array that is returned, they went through memory
   unrolled<parts>([&](auto p) { unrolled<rows * vectors>([&](auto i) { sums[p][i] = Vector{}; }); });
   const auto add = [&](auto p, const T* from, std::int64_t apart, const auto* by) __attribute__((always_inline)) {
     unrolled<rows * vectors>([&](auto i) __attribute__((always_inline)) {

@@ -10,6 +10,12 @@
 using namespace folio;
 using namespace folio::testing::attention;
 
+/// By how much rounding a number moves it, at most; in float32, in which answers are sums, by how much rounding those does.
+static double half_a_step(DType dtype) {
+  if (dtype == DType::float32) return 1e-6;
+  return dtype == DType::bfloat16 ? 0x1p-8 : 0x1p-11;
+}
+
 TEST(CausalAttention, AnOutputHasNoGradientForALaterToken) {
   in_every_way([](DType dtype) {
     const Tensors x = draw(3, dtype);
@@ -56,7 +62,7 @@ TEST(CausalAttention, AnyNumberOfThreadsGivesTheSameBits) {
 TEST(CausalAttention, In16BitsIsThatInFloat32ToARoundingOfProbabilitiesAndResults) {
   constexpr std::int64_t wide_out = 70;
   for (const DType dtype : {DType::bfloat16, DType::float16}) {
-    const double most = dtype == DType::bfloat16 ? 0x1p-8 : 0x1p-11;  // half a step
+    const double most = half_a_step(dtype);
     Tensors x = draw(1, dtype);
     Generator g(2);
     x[2] = randn({batch, tokens, heads, wide_out}, g, {dtype});
@@ -138,7 +144,7 @@ TEST(CausalAttention, TheLastQueriesAloneSeeWhatTheySawAmongAll) {
 
 TEST(CausalAttention, OneQueryOfHeadsThatShareKeysAndValuesIsThatOfHeadsWithCopies) {
   in_every_way([](DType dtype) {
-    const double most = dtype == DType::float32 ? 1e-6 : dtype == DType::bfloat16 ? 0x1p-8 : 0x1p-11;
+    const double most = half_a_step(dtype);
     for (std::int64_t h = 1; h <= 9; ++h) {
       for (const bool one_key : {true, false}) {
         const Tensors x = for_all_heads(draw_latents(15, h, one_key, dtype));
@@ -155,7 +161,7 @@ TEST(CausalAttention, OneQueryOfHeadsThatShareKeysAndValuesIsThatOfHeadsWithCopi
 
 TEST(CausalAttention, OneQueryOfHeadsThatShareKeysAndValuesHasTheGradientsOfHeadsWithCopies) {
   in_every_way([](DType dtype) {
-    const double most = dtype == DType::float32 ? 1e-5 : dtype == DType::bfloat16 ? 0x1p-7 : 0x1p-10;
+    const double most = 2 * half_a_step(dtype);
     for (std::int64_t h = 1; h <= 9; ++h) {
       const auto run = [&](bool copies) {
         Tensors leaves;
@@ -181,7 +187,7 @@ TEST(CausalAttention, OneQueryOfHeadsThatShareKeysAndValuesHasTheGradientsOfHead
 /// So long that heads are divided among threads.
 TEST(CausalAttention, OneLongQueryOfHeadsThatShareKeysAndValuesIsThatOfHeadsWithCopies) {
   in_every_way([](DType dtype) {
-    const double most = dtype == DType::float32 ? 1e-6 : dtype == DType::bfloat16 ? 0x1p-8 : 0x1p-11;
+    const double most = half_a_step(dtype);
     for (const std::int64_t keys : {2501, 9001}) {
       const Tensors x = for_all_heads(draw_latents(20, 6, true, dtype, keys));
       const Tensors copies = {x[0], x[1].clone(), x[2].clone(), x[3]};
