@@ -14,6 +14,7 @@
 #include <string>
 
 #include "tests/autograd/properties/compare.hpp"
+#include "tests/cuda/ops/under_test.hpp"
 #include "tests/using_provider.hpp"
 
 namespace folio::testing {
@@ -84,7 +85,7 @@ std::string difference_in_steps(const Tensor& got, const Tensor& want, double er
 void compare(Trial& t, DType dtype) {
   const Function& f = t.problem.f;
   const Tensors given = on_cpu(t.problem.inputs);
-  const Tensors here = converted(given, dtype, Device::cpu), there = converted(here, dtype, Device::cuda_emulated);
+  const Tensors here = converted(given, dtype, Device::cpu), there = converted(here, dtype, under_test::device);
   const Tensors exact = converted(here, DType::float64, Device::cpu);
   const Tensors outputs = evaluate(f, here), outputs_there = evaluate(f, there), exact_outputs = evaluate(f, exact);
   const Tensors v = converted(random_cotangents(outputs, t.draw), outputs);

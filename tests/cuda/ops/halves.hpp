@@ -3,7 +3,7 @@
 
 namespace folio::testing {
 
-/// The emulated GPU against the CPU, both in 16 bits; the draw's inputs may be on either.
+/// The device under test against the CPU, both in 16 bits; the draw's inputs may be on either.
 const Property& property_halves();
 
 }  // namespace folio::testing
