@@ -1,7 +1,7 @@
 #pragma once
-/// What attention's kernels share: how the tensors lie, and tiles of rows in shared memory. A warp serves one query (or,
-/// for the gradients of keys and values, one key); its lanes take one row of the tile each for the scores, and two
-/// channels each for the sums. Tiles hold elements as they are stored: 16-bit ones take half the room, so that twice as
+/// What attention's kernels share: how the tensors lie, and tiles of rows in shared memory. A warp serves R neighbouring
+/// queries (or, for the gradients of keys and values, keys), for all of which it reads a tile's rows once; its lanes take
+/// one row of the tile each for the scores, and two channels each for the sums. Tiles hold elements as they are stored: 16-bit ones take half the room, so that twice as
 /// many warps share a tile, and half the loads. What belongs to one warp is in Accumulator<T>.
 #include "cuda/rows.hpp"
 
@@ -102,21 +102,24 @@ __device__ void clear_own(int n, A* own) {
   for (int c = lane_index(); c < padded<A>(n); c += warp_threads) own[c] = 0;
 }
 
-/// Σ_c a[c]·row[c], a in the warp's own memory and row in a tile.
-template <typename T>
-__device__ Accumulator<T> dot(const Accumulator<T>* a, const T* row, int n) {
+/// sums[r] = Σ_c a[r, c]·row[c], R rows of a, `stride` apart, in the warp's own memory and row in a tile.
+template <int R, typename T>
+__device__ void dot_each(const Accumulator<T>* a, int stride, const T* row, int n, Accumulator<T> (&sums)[R]) {
   constexpr int N = Pack<T>::size;
-  Accumulator<T> sum = 0;
+  for (auto& sum : sums) sum = 0;
   int c = 0;
-#pragma unroll 2
+#pragma unroll 1
   for (; c + N <= n; c += N) {
-    const auto x = Columns<Accumulator<T>, N>::load(a + c);
     const auto y = Columns<T, N>::load(row + c);
-    for (int i = 0; i < N; ++i) sum += x.value[i] * y.value[i];
+    for (int r = 0; r < R; ++r) {
+      const auto x = Columns<Accumulator<T>, N>::load(a + r * stride + c);
+      for (int i = 0; i < N; ++i) sums[r] += x.value[i] * y.value[i];
+    }
   }
 #pragma unroll 1
-  for (; c < n; ++c) sum += a[c] * wide(row[c]);
-  return sum;
+  for (; c < n; ++c) {
+    for (int r = 0; r < R; ++r) sums[r] += a[r * stride + c] * wide(row[c]);
+  }
 }
 
 /// 0, or NaN where one of the row's elements first, first + step, … below n is not finite.
@@ -128,23 +131,60 @@ __device__ Accumulator<T> zero_of(const T* row, int first, int n, int step) {
   return zero;
 }
 
-/// sum[c] = fade·sum[c] + Σ_j weight[j]·tile[j, c] over the rows [from, rows), the lane's share of the channels. A last
-/// channel without a neighbour takes along what fills its row, into what fills the sum.
-template <typename T>
-__device__ void add_rows(const Accumulator<T>* weight, const T* tile, int from, int rows, int width,
-                         Accumulator<T> fade, Accumulator<T>* sum) {
-  constexpr int N = 2;
+/// Rows [from, to) of a tile.
+struct RowRange {
+  int from, to;
+};
+
+/// sum[r, c] = fade[r]·sum[r, c] + Σ_j weight[r, j]·tile[j, c] over the tile's rows seen[r], the lane's share of the
+/// channels. All R sum over `common`, which each of them sees: such a row is read once. A last channel without a neighbour
+/// takes along what fills its row, into what fills the sum.
+template <int R, typename T>
+__device__ void add_rows(const Accumulator<T>* weight, int weight_stride, const T* tile, RowRange common,
+                         const RowRange (&seen)[R], int width, const Accumulator<T> (&fade)[R], Accumulator<T>* sum,
+                         int stride) {
+  using A = Accumulator<T>;
+  constexpr int N = 2, J = Pack<A>::size;
   const int pitch = pitch_of<T>(width);
 #pragma unroll 1
   for (int c = N * lane_index(); c < width; c += N * warp_threads) {
-    auto part = Columns<Accumulator<T>, N>::load(sum + c);
-    for (int i = 0; i < N; ++i) part.value[i] *= fade;
-#pragma unroll 4
-    for (int j = from; j < rows; ++j) {
-      const auto row = Columns<T, N>::load(tile + j * pitch + c);
-      for (int i = 0; i < N; ++i) part.value[i] += weight[j] * row.value[i];
+    Columns<A, N> part[R];
+    for (int r = 0; r < R; ++r) {
+      part[r] = Columns<A, N>::load(sum + r * stride + c);
+      for (A& value : part[r].value) value *= fade[r];
     }
-    part.store(sum + c);
+    const auto add = [&](int r, int j) {
+      const auto row = Columns<T, N>::load(tile + j * pitch + c);
+      for (int i = 0; i < N; ++i) part[r].value[i] += weight[r * weight_stride + j] * row.value[i];
+    };
+    const auto add_all = [&](int j) {
+      for (int r = 0; r < R; ++r) add(r, j);
+    };
+    for (int r = 0; r < R; ++r) {
+#pragma unroll 1
+      for (int j = seen[r].from; j < common.from; ++j) add(r, j);
+    }
+    int j = common.from;
+#pragma unroll 1
+    for (; j < common.to && j % J != 0; ++j) add_all(j);
+#pragma unroll 1
+    for (; j + J <= common.to; j += J) {
+      Columns<A, J> weights[R];
+      for (int r = 0; r < R; ++r) weights[r] = Columns<A, J>::load(weight + r * weight_stride + j);
+      for (int i = 0; i < J; ++i) {
+        const auto row = Columns<T, N>::load(tile + (j + i) * pitch + c);
+        for (int r = 0; r < R; ++r) {
+          for (int n = 0; n < N; ++n) part[r].value[n] += weights[r].value[i] * row.value[n];
+        }
+      }
+    }
+#pragma unroll 1
+    for (; j < common.to; ++j) add_all(j);
+    for (int r = 0; r < R; ++r) {
+#pragma unroll 1
+      for (int j = common.to; j < seen[r].to; ++j) add(r, j);
+    }
+    for (int r = 0; r < R; ++r) part[r].store(sum + r * stride + c);
   }
 }
 

@@ -4,7 +4,7 @@
 namespace folio::FOLIO_CUDA {
 namespace {
 
-constexpr std::int64_t rows_per_part = 64;
+constexpr std::int64_t rows_per_part = 128;
 
 /// Reads x and writes y, 2·rows·d·sizeof(T) bytes; the second look at the row is from the cache.
 template <typename T, typename W>
@@ -43,24 +43,36 @@ __global__ void __launch_bounds__(block_threads)
       dx + row * d, g, weight, in);
 }
 
-/// One thread per pack of V columns of a part of the rows; the parts are added up afterwards. Reads dy and x, some rows
-/// ahead of the sum, 2·rows·d·sizeof(T) bytes, and writes one element of Accumulator<T> for every 64.
+/// One block per 32 packs of V columns of a part of the rows: its warps take the rows in turn and add up what they have in
+/// order, as the parts are added up afterwards. Reads dy and x, some rows ahead of the sum, 2·rows·d·sizeof(T) bytes, and
+/// writes one element of Accumulator<T> for every 128.
 template <int V, typename T>
 __global__ void __launch_bounds__(block_threads)
     rms_norm_dw(const T* dy, std::int64_t dy_stride, const T* x, std::int64_t x_stride, const Accumulator<T>* r,
-                std::int64_t rows, std::int64_t d, std::int64_t parts, Accumulator<T>* partial) {
-  const std::int64_t i = thread_index() * V;
-  if (i >= parts * d) return;
-  const std::int64_t c = i % d, begin = i / d * rows_per_part;
+                std::int64_t rows, std::int64_t d, unsigned groups, Accumulator<T>* partial) {
+  using A = Accumulator<T>;
+  constexpr int warps = block_threads / warp_threads, columns = warp_threads * V;
+  SHARED(A, sums, [warps][columns]);
+  const int warp = static_cast<int>(threadIdx.x) / warp_threads, lane = lane_index();
+  const std::int64_t part = blockIdx.x / groups, c = std::int64_t{blockIdx.x % groups} * columns + lane * V;
+  const std::int64_t begin = part * rows_per_part;
   const std::int64_t end = begin + rows_per_part < rows ? begin + rows_per_part : rows;
-  Columns<Accumulator<T>, V> total = {};
+  Columns<A, V> total = {};
 #pragma unroll 4
-  for (std::int64_t row = begin; row < end; ++row) {
+  for (std::int64_t row = begin + warp; row < end && c < d; row += warps) {
     const auto g = Columns<T, V>::load(dy + row * dy_stride + c), in = Columns<T, V>::load(x + row * x_stride + c);
-    const Accumulator<T> scale = r[row];
+    const A scale = r[row];
     for (int j = 0; j < V; ++j) total.value[j] += g.value[j] * in.value[j] * scale;
   }
-  total.store(partial + i);
+  total.store(sums[warp] + lane * V);
+  __syncthreads();
+  if (warp > 0 || c >= d) return;
+#pragma unroll 1
+  for (int other = 1; other < warps; ++other) {
+    const auto more = Columns<A, V>::load(sums[other] + lane * V);
+    for (int j = 0; j < V; ++j) total.value[j] += more.value[j];
+  }
+  total.store(partial + part * d + c);
 }
 
 }  // namespace
@@ -94,10 +106,10 @@ void entry::rms_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& w
     const Tensor partial = empty({parts, d}, r.options());
     const bool whole =
         whole_packs<V>({d, dy.strides()[0], x.strides()[0]}, pointer<T>(dy), pointer<T>(x), partial.ptr<A>());
-    const std::int64_t threads = whole ? parts * d / V : parts * d;
-    launch(whole ? rms_norm_dw<V, T> : rms_norm_dw<1, T>, blocks_for(threads, threads_for(threads)),
-           threads_for(threads), 0, stream(), pointer<T>(dy), dy.strides()[0], pointer<T>(x), x.strides()[0],
-           pointer<A>(r), rows, d, parts, partial.ptr<A>());
+    const std::int64_t groups = blocks_for(d, warp_threads * (whole ? V : 1));
+    launch(whole ? rms_norm_dw<V, T> : rms_norm_dw<1, T>, parts * groups, block_threads, 0, stream(), pointer<T>(dy),
+           dy.strides()[0], pointer<T>(x), x.strides()[0], pointer<A>(r), rows, d, static_cast<unsigned>(groups),
+           partial.ptr<A>());
     entry::sum(partial, 1, parts, d, dw);
   });
 }

@@ -52,6 +52,14 @@ std::vector<double> work() {
     keep(y);
     for (const Tensor* x : {&q, &k, &v, &shared}) keep(x->grad());
   }
+  {
+    Tensor weight = random({70});
+    weight.requires_grad(true);
+    Tape tape;
+    const Tensor y = rms_norm(random({40, 70}), weight);
+    tape.backward(sum(y * y));
+    keep(weight.grad());
+  }
   return all;
 }
 
