@@ -169,7 +169,8 @@ class Training:
         known = {character: i for i, character in enumerate(sorted(set(text)))}
         tokens = torch.tensor([known[character] for character in text])
         self.tokens = tokens[: len(tokens) * 9 // 10]
-        self.model = Model(p)
+        self.device = arguments.device
+        self.model = Model(p).to(self.device)
         decayed = [w for name, w in self.model.named_parameters() if w.dim() > 1 and name != "embedding.weight"]
         others = [w for name, w in self.model.named_parameters() if w.dim() == 1 or name == "embedding.weight"]
         groups = [dict(params=decayed, weight_decay=0.1), dict(params=others, weight_decay=0.0)]
@@ -179,8 +180,8 @@ class Training:
     def step(self):
         p = self.p
         starts = torch.randint(len(self.tokens) - p["context"], (p["batch"],))
-        windows = torch.stack([self.tokens[at : at + p["context"] + 1] for at in starts.tolist()])
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.bf16):
+        windows = torch.stack([self.tokens[at : at + p["context"] + 1] for at in starts.tolist()]).to(self.device)
+        with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.bf16):
             loss = self.loss_of(windows[:, :-1], windows[:, 1:])
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -198,6 +199,7 @@ def main():
     parser.add_argument("--data", required=True, help="the text")
     parser.add_argument("--batch", type=int, help="windows per step; the preset's if not given")
     parser.add_argument("--dtype", choices=("f32", "bf16"), default="f32")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--threads", type=int, default=0, help="0: as many as PyTorch takes")
     parser.add_argument("--windows", type=int, default=5)
