@@ -1,8 +1,9 @@
 #pragma once
 /// What attention's kernels share: how the tensors lie, and tiles of rows in shared memory. A warp serves R neighbouring
-/// queries (or, for the gradients of keys and values, keys), for all of which it reads a tile's rows once; its lanes take
-/// one row of the tile each for the scores, and two channels each for the sums. Tiles hold elements as they are stored: 16-bit ones take half the room, so that twice as
-/// many warps share a tile, and half the loads. What belongs to one warp is in Accumulator<T>.
+/// queries (or, for the gradients of keys and values, keys), for all of which it reads a tile's rows once; its lanes take one
+/// row of the tile each for the scores, and two channels each for the sums. Tiles hold elements as they are stored: 16-bit
+/// ones take half the room, so that twice as many warps share a tile, and half the loads. What belongs to one warp is in
+/// Accumulator<T>.
 #include "cuda/rows.hpp"
 
 namespace folio::FOLIO_CUDA {
@@ -164,7 +165,7 @@ __device__ void add_rows(const Accumulator<T>* weight, int weight_stride, const 
 #pragma unroll 1
       for (int j = seen[r].from; j < common.from; ++j) add(r, j);
     }
-    int j = common.from;
+    int j = common.from;  // which is no multiple of J where queries see the keys of a warp
 #pragma unroll 1
     for (; j < common.to && j % J != 0; ++j) add_all(j);
 #pragma unroll 1

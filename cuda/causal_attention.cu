@@ -8,8 +8,8 @@
 namespace folio::FOLIO_CUDA {
 namespace {
 
-/// Blocks of a multiprocessor: four would leave 64 registers to a thread, three leave 80, too few for float64 and for
-/// several rows a warp.
+/// Blocks of a multiprocessor: four would leave 64 registers to a thread, three leave 80, too few for most kernels of
+/// float64 and of several rows a warp.
 template <typename T, int R>
 constexpr int resident = sizeof(T) == 8 || R > 1 ? 2 : 3;
 
@@ -20,7 +20,7 @@ constexpr A lowest = std::numeric_limits<A>::lowest();
 template <typename T>
 constexpr int many = sizeof(T) == 8 ? 2 : 4;
 
-// ── A warp's own memory for each of them, in elements ────────────────────────────────────────────────────────────────
+// ── A warp's own memory for each row that it serves, in elements ─────────────────────────────────────────────────────
 template <typename A>
 __host__ __device__ int forward_memory(const Attention& a) {
   return padded<A>(a.width()) + padded<A>(a.out) + padded<A>(a.tile);
@@ -34,8 +34,8 @@ __host__ __device__ int dkv_memory(const Attention& a) {
   return 2 * (padded<A>(a.width()) + padded<A>(a.out) + padded<A>(a.tile));
 }
 
-/// What a warp's R queries, from `first` on, see of a tile that holds the keys [begin, begin + rows): each one key more than
-/// the one before it. Those beyond the last query repeat it.
+/// What a warp's R queries, from `first` on, see of a tile that holds the keys [begin, begin + rows): each at most one key
+/// more than the one before it. Those beyond the last query repeat it.
 template <int R>
 struct SeenKeys {
   RowRange of[R];
@@ -101,7 +101,7 @@ __global__ void __launch_bounds__(block_threads, resident<T, R>)
     const SeenKeys<R> seen(a, t, begin, rows);
     if (active && seen.most > 0) {
       const T* const key = keys + lane * pitch_of<T>(width);
-      A scores[R] = {};
+      A scores[R] = {};  // of lanes beyond the tile's keys too, which no sum takes
       if (lane < seen.most) dot_each<R>(query, wide_pitch, key, width, scores);
 #pragma unroll
       for (int r = 0; r < R; ++r) {
@@ -203,7 +203,7 @@ __global__ void __launch_bounds__(block_threads, resident<T, R>)
         dot_each<R>(query, wide_pitch, keys + lane * pitch_of<T>(width), width, scores);
         dot_each<R>(gradient, out_pitch, values + lane * pitch_of<T>(a.out), a.out, upstream);
 #pragma unroll
-        for (int r = 0; r < R; ++r) {
+        for (int r = 0; r < R; ++r) {  // of a key that row r does not see too, which its sum leaves out
           const A p = exp(scores[r] * scale - log_total[r]);
           weight[r * tile_pitch + lane] = p * (upstream[r] - mean[r]) * scale;
         }
@@ -277,7 +277,7 @@ __global__ void __launch_bounds__(block_threads, resident<T, R>)
         dot_each<R>(key, wide_pitch, queries + lane * pitch_of<T>(width), width, scores);
         dot_each<R>(value, out_pitch, gradients + lane * pitch_of<T>(a.out), a.out, upstream);
 #pragma unroll
-        for (int r = 0; r < R; ++r) {
+        for (int r = 0; r < R; ++r) {  // of a query that does not see key r too, which its sums leave out
           const A mine = exp(scores[r] * scale - log_total);
           p[r * tile_pitch + lane] = mine;
           ds[r * tile_pitch + lane] = mine * (upstream[r] - mean) * scale;
@@ -315,10 +315,11 @@ Attention describe_attention(const Tensor& q, const Tensor& k, const Tensor& v, 
 
 /// One query per sequence of heads with keys and values in common, as MLA's have its latents when it decodes: they are
 /// queries of one head, which share its tiles. The offset lets the first see every key, and so all.
-void take_heads_as_queries(Attention& a) {
-  if (a.queries != 1 || a.k.head != 0 || a.v.head != 0) return;
+bool take_heads_as_queries(Attention& a) {
+  if (a.queries != 1 || a.k.head != 0 || a.v.head != 0) return false;
   a.queries = a.heads, a.heads = 1;
   a.q.time = a.q.head;
+  return true;
 }
 
 /// How a kernel is launched: R rows of a head to a warp, which all blocks of `threads` take together.
@@ -328,12 +329,13 @@ struct Size {
 };
 
 /// The largest tile and number of warps, of `per_row` elements of Accumulator<T> for each row of theirs besides the tile,
-/// that fit into 48 KiB. A warp takes several rows where that leaves whole tiles and rows enough for the other warps.
+/// that fit into 48 KiB. A warp takes several rows, up to `most`, where that leaves whole tiles and rows enough for the other
+/// warps; it does not where heads are so wide that four warps' rows leave no room.
 template <typename T, typename F>
-Size fit(Attention& a, std::int64_t rows, F&& per_row) {
+Size fit(Attention& a, std::int64_t rows, F&& per_row, int most = many<T>) {
   constexpr std::size_t limit = 48 * 1024;
   constexpr std::int64_t least_warps = 4;  // which load a tile, also where they have no row
-  for (const int several : {many<T>, 1}) {
+  for (const int several : {most, 1}) {
     if (several > 1 && rows < least_warps * several) continue;
     for (const int tile : {32, 16, 8, 4, 2, 1}) {
       if (several > 1 && tile < 32) break;
@@ -361,10 +363,10 @@ std::int64_t cut(Attention& a, std::int64_t rows, const Size& size) {
 void entry::causal_attention(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& shared_key, double scale,
                              std::int64_t offset, Tensor& y, Tensor& log_sum) {
   Attention a = describe_attention(q, k, v, shared_key, scale, offset);
-  take_heads_as_queries(a);
+  const bool decodes = take_heads_as_queries(a);  // few rows, whose sums should take as many warps
   visit_stored(q.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    const Size size = fit<T>(a, a.queries, forward_memory<Accumulator<T>>);
+    const Size size = fit<T>(a, a.queries, forward_memory<Accumulator<T>>, decodes ? 1 : many<T>);
     const std::int64_t blocks = cut(a, a.queries, size);
     launch(size.rows_per_warp > 1 ? attention_kernel<T, many<T>> : attention_kernel<T, 1>, blocks, size.threads,
            size.bytes, stream(), pointer<T>(q), pointer<T>(k), pointer<T>(v), pointer<T>(shared_key), a, y.ptr<T>(),

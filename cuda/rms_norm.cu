@@ -58,8 +58,9 @@ __global__ void __launch_bounds__(block_threads)
   const std::int64_t begin = part * rows_per_part;
   const std::int64_t end = begin + rows_per_part < rows ? begin + rows_per_part : rows;
   Columns<A, V> total = {};
+  const std::int64_t past = c < d ? end : begin;  // lanes beyond the last column meet the others at the barrier
 #pragma unroll 4
-  for (std::int64_t row = begin + warp; row < end && c < d; row += warps) {
+  for (std::int64_t row = begin + warp; row < past; row += warps) {
     const auto g = Columns<T, V>::load(dy + row * dy_stride + c), in = Columns<T, V>::load(x + row * x_stride + c);
     const A scale = r[row];
     for (int j = 0; j < V; ++j) total.value[j] += g.value[j] * in.value[j] * scale;

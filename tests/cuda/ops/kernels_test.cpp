@@ -301,7 +301,7 @@ TEST(CudaKernels, PartsOfSumsOfSixteenBitsAreNotRounded) {
 TEST(CudaKernels, OneQueryOfHeadsThatShareKeysAndValuesIsAsOnTheCpu) {
   constexpr std::int64_t batch = 2, keys = 70, own = 24, out = 20, rope = 8;
   Generator generator(7);
-  for (const std::int64_t heads : {1, 3, 9}) {
+  for (const std::int64_t heads : {1, 3, 9, 21}) {
     for (const bool one_key : {true, false}) {
       const Tensor q = randn({batch, 1, heads, own + rope}, generator), shared = randn({batch, keys, rope}, generator);
       const Tensor k = randn({batch, keys, one_key ? 1 : heads, own}, generator);

@@ -86,7 +86,12 @@ std::vector<Case> cases(std::int64_t width) {
        {{300}},
        3},
       {"embedding", [](const Tensors& x) { return embedding(x[0], x[1]); }, {{7, width}}, {{40}}, 7},
-      {"rms_norm", [](const Tensors& x) { return rms_norm(x[0], x[1]); }, {{70, width}, {width}}, {}, 0},
+      {"rms_norm", [](const Tensors& x) { return rms_norm(x[0], x[1]); }, {{300, width}, {width}}, {}, 0},
+      {"rms_norm of wide rows",
+       [](const Tensors& x) { return rms_norm(x[0], x[1]); },
+       {{140, 8 * width}, {8 * width}},
+       {},
+       0},
       {"swiglu", [](const Tensors& x) { return swiglu(x[0], x[1]); }, {{5, width}, {5, width}}, {}, 0},
       {"combine_rows",
        [](const Tensors& x) { return combine_rows(dispatch_rows(x[0], route(x[2], 4)), x[1], route(x[2], 4)); },
@@ -99,7 +104,12 @@ std::vector<Case> cases(std::int64_t width) {
        {{9}},
        5},
       {"to an index", [](const Tensors& x) { return scale(x[0].detach(), 9).to(DType::int32); }, {{3, width}}, {}, 0},
-      {"causal_attention", attend, {{1, 37, 2, width + 8}, {1, 40, 2, width}, {1, 40, 2, width}, {1, 40, 8}}, {}, 0},
+      {"causal_attention", attend, {{1, 38, 2, width + 8}, {1, 41, 2, width}, {1, 41, 2, width}, {1, 41, 8}}, {}, 0},
+      {"causal_attention of wide heads",
+       attend,
+       {{1, 38, 2, 6 * width + 8}, {1, 41, 2, 6 * width}, {1, 41, 2, 4 * width}, {1, 41, 8}},
+       {},
+       0},
   };
 }
 
@@ -132,6 +142,12 @@ TEST(CudaPacks, RowsThatAreWholePacksAndRowsThatAreNotGiveWhatTheCpuGives) {
                              "dispatch_rows_kernel", "combine_rows_kernel", "convert_to_index", "map_kernel"}) {
     EXPECT_TRUE(single.contains(kernel)) << kernel;
     EXPECT_TRUE(packed.contains(kernel)) << kernel;
+  }
+  for (const std::string kernel : {"attention_kernel<", "attention_dq<", "attention_dkv<"}) {
+    const auto launches = under_test::launch_counts();
+    const auto instances =
+        std::ranges::count_if(launches, [&](const auto& each) { return each.first.starts_with(kernel); });
+    EXPECT_EQ(instances, 8) << kernel << ": of each dtype one row a warp, and several";
   }
 }
 
