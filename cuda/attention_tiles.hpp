@@ -138,15 +138,16 @@ struct RowRange {
 };
 
 /// sum[r, c] = fade[r]·sum[r, c] + Σ_j weight[r, j]·tile[j, c] over the tile's rows seen[r], the lane's share of the
-/// channels. All R sum over `common`, which each of them sees: such a row is read once. A last channel without a neighbour
-/// takes along what fills its row, into what fills the sum.
+/// channels. `seen` never begins or ends sooner than for the r before, so that all see the rows from the last's first to the
+/// first's last: those are read once. A last channel without a neighbour takes along what fills its row, into what fills the
+/// sum.
 template <int R, typename T>
-__device__ void add_rows(const Accumulator<T>* weight, int weight_stride, const T* tile, RowRange common,
-                         const RowRange (&seen)[R], int width, const Accumulator<T> (&fade)[R], Accumulator<T>* sum,
-                         int stride) {
+__device__ void add_rows(const Accumulator<T>* weight, int weight_stride, const T* tile, const RowRange (&seen)[R],
+                         int width, const Accumulator<T> (&fade)[R], Accumulator<T>* sum, int stride) {
   using A = Accumulator<T>;
   constexpr int N = 2, J = Pack<A>::size;
   const int pitch = pitch_of<T>(width);
+  const RowRange common = {seen[R - 1].from, seen[0].to};
 #pragma unroll 1
   for (int c = N * lane_index(); c < width; c += N * warp_threads) {
     Columns<A, N> part[R];

@@ -37,21 +37,14 @@ __host__ __device__ int dkv_memory(const Attention& a) {
 /// What a warp's R queries, from `first` on, see of a tile that holds the keys [begin, begin + rows): each at most one key
 /// more than the one before it. Those beyond the last query repeat it.
 template <int R>
-struct SeenKeys {
-  RowRange of[R];
-  RowRange common;
-  int most = 0;
-
-  __device__ SeenKeys(const Attention& a, std::int64_t first, std::int64_t begin, int rows) {
+__device__ void find_seen_keys(const Attention& a, std::int64_t first, std::int64_t begin, int rows,
+                               RowRange (&seen)[R]) {
 #pragma unroll
-    for (int r = 0; r < R; ++r) {
-      const std::int64_t sees = min(min(first + r, a.queries - 1) + a.offset + 1, a.keys);
-      of[r] = {0, static_cast<int>(max(min(sees - begin, std::int64_t{rows}), std::int64_t{0}))};
-    }
-    common = of[0];
-    most = of[R - 1].to;
+  for (int r = 0; r < R; ++r) {
+    const std::int64_t sees = min(min(first + r, a.queries - 1) + a.offset + 1, a.keys);
+    seen[r] = {0, static_cast<int>(max(min(sees - begin, std::int64_t{rows}), std::int64_t{0}))};
   }
-};
+}
 
 /// A sum as it is, which map_row rounds. Every block has a tile, whose last barrier stands between the sum and the lanes
 /// that store it.
@@ -98,27 +91,28 @@ __global__ void __launch_bounds__(block_threads, resident<T, R>)
     load_keys(a, k, shared, b, h, begin, rows, keys);
     load_tile(v, a.v, b, h, begin, rows, a.out, values);
     __syncthreads();
-    const SeenKeys<R> seen(a, t, begin, rows);
-    if (active && seen.most > 0) {
+    RowRange seen[R];
+    find_seen_keys(a, t, begin, rows, seen);
+    if (active && seen[R - 1].to > 0) {
       const T* const key = keys + lane * pitch_of<T>(width);
       A scores[R] = {};  // of lanes beyond the tile's keys too, which no sum takes
-      if (lane < seen.most) dot_each<R>(query, wide_pitch, key, width, scores);
+      if (lane < seen[R - 1].to) dot_each<R>(query, wide_pitch, key, width, scores);
 #pragma unroll
       for (int r = 0; r < R; ++r) {
         A score = static_cast<A>(-INFINITY);
-        if (lane < seen.of[r].to) {
+        if (lane < seen[r].to) {
           score = scores[r] * static_cast<A>(a.scale);
           if (score < lowest<A>) score += zero_of(key, 0, width, 1);  // of an infinite key NaN, not weight 0
         }
         const A highest = fmax(top[r], warp_max(score));
-        const A mine = lane < seen.of[r].to ? exp(score - highest) : A{0};
+        const A mine = lane < seen[r].to ? exp(score - highest) : A{0};
         fade[r] = exp(top[r] - highest);
         total[r] = total[r] * fade[r] + warp_sum(mine);
         top[r] = highest;
-        if (lane < seen.of[r].to) weight[r * tile_pitch + lane] = mine;
+        if (lane < seen[r].to) weight[r * tile_pitch + lane] = mine;
       }
       __syncwarp();
-      add_rows<R>(weight, tile_pitch, values, seen.common, seen.of, a.out, fade, sum, out_pitch);
+      add_rows<R>(weight, tile_pitch, values, seen, a.out, fade, sum, out_pitch);
     }
     __syncthreads();
   }
@@ -195,9 +189,10 @@ __global__ void __launch_bounds__(block_threads, resident<T, R>)
     load_keys(a, k, shared, b, h, begin, rows, keys);
     load_tile(v, a.v, b, h, begin, rows, a.out, values);
     __syncthreads();
-    const SeenKeys<R> seen(a, t, begin, rows);
-    if (active && seen.most > 0) {
-      if (lane < seen.most) {
+    RowRange seen[R];
+    find_seen_keys(a, t, begin, rows, seen);
+    if (active && seen[R - 1].to > 0) {
+      if (lane < seen[R - 1].to) {
         const A scale = static_cast<A>(a.scale);
         A scores[R], upstream[R];
         dot_each<R>(query, wide_pitch, keys + lane * pitch_of<T>(width), width, scores);
@@ -209,7 +204,7 @@ __global__ void __launch_bounds__(block_threads, resident<T, R>)
         }
       }
       __syncwarp();
-      add_rows<R>(weight, tile_pitch, keys, seen.common, seen.of, width, fade, sum, wide_pitch);
+      add_rows<R>(weight, tile_pitch, keys, seen, width, fade, sum, wide_pitch);
     }
     __syncthreads();
   }
@@ -284,8 +279,8 @@ __global__ void __launch_bounds__(block_threads, resident<T, R>)
         }
       }
       __syncwarp();
-      add_rows<R>(ds, tile_pitch, queries, seen[R - 1], seen, width, fade, key_sum, wide_pitch);
-      add_rows<R>(p, tile_pitch, gradients, seen[R - 1], seen, a.out, fade, value_sum, out_pitch);
+      add_rows<R>(ds, tile_pitch, queries, seen, width, fade, key_sum, wide_pitch);
+      add_rows<R>(p, tile_pitch, gradients, seen, a.out, fade, value_sum, out_pitch);
     }
     __syncthreads();
   }

@@ -133,8 +133,9 @@ TEST(CudaPacks, RowsThatAreWholePacksAndRowsThatAreNotGiveWhatTheCpuGives) {
       }
     }
   }
+  const auto launches = under_test::launch_counts();
   std::set<std::string> single, packed;
-  for (const auto& [name, count] : under_test::launch_counts()) {
+  for (const auto& [name, count] : launches) {
     (name.find("<1, ") != std::string::npos ? single : packed).insert(name.substr(0, name.find('<')));
   }
   for (const char* kernel : {"sum_columns_kernel", "extreme_of_columns", "gather_kernel", "gather_backward_kernel",
@@ -144,7 +145,6 @@ TEST(CudaPacks, RowsThatAreWholePacksAndRowsThatAreNotGiveWhatTheCpuGives) {
     EXPECT_TRUE(packed.contains(kernel)) << kernel;
   }
   for (const std::string kernel : {"attention_kernel<", "attention_dq<", "attention_dkv<"}) {
-    const auto launches = under_test::launch_counts();
     const auto instances =
         std::ranges::count_if(launches, [&](const auto& each) { return each.first.starts_with(kernel); });
     EXPECT_EQ(instances, 8) << kernel << ": of each dtype one row a warp, and several";
